@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/weir-dev/weir/pkg/client"
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+type askCmd struct {
+	Question   string        `arg:"" help:"The question."`
+	Collection string        `default:"docs" help:"Collection whose documents ground the answer."`
+	TopK       int           `default:"0" help:"How many chunks the model is shown (0: the router's default)."`
+	Model      string        `help:"Model to use (default: the router's choice)."`
+	Timeout    time.Duration `default:"2m" help:"How long to wait for the answer; the job's deadline as well."`
+}
+
+// Run asks and prints the answer as it arrives.
+func (c *askCmd) Run(e *env) error {
+	cl, nc, err := e.connect()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	result, err := ask(e, cl, c)
+	if err != nil {
+		return err
+	}
+	return jobError(result)
+}
+
+// ask submits the question and shows the answer and its receipt.
+func ask(e *env, cl *client.Client, c *askCmd) (event.Result, error) {
+	ctx, cancel := e.withTimeout(c.Timeout)
+	defer cancel()
+	job := event.GenerateJob{
+		Model: c.Model, Messages: []event.Message{{Role: "user", Content: c.Question}},
+		RAG: &event.RAG{Collection: c.Collection, TopK: c.TopK}, Stream: true,
+	}
+	if c.Timeout > 0 {
+		job.Deadline = time.Now().Add(c.Timeout).UTC()
+	}
+	id, err := cl.Generate(ctx, e.Tenant, job)
+	if err != nil {
+		return event.Result{}, err
+	}
+	result, err := cl.Follow(ctx, e.Tenant, id, e.answerPrinter())
+	if err != nil {
+		return result, waitError(err, id)
+	}
+	if e.JSON {
+		return result, e.printJSON(result)
+	}
+	printEnd(e.out, result)
+	return result, nil
+}
+
+// answerPrinter prints the pieces of an answer as they arrive.
+func (e *env) answerPrinter() client.Follower {
+	if e.JSON {
+		return client.Follower{}
+	}
+	return client.Follower{
+		Delta:   func(text string) { fmt.Fprint(e.out, text) },
+		Restart: func() { fmt.Fprint(e.out, "\n[the answer broke off and starts over]\n") },
+	}
+}
+
+// printEnd prints what follows an answer: citations and receipt.
+func printEnd(w io.Writer, r event.Result) {
+	if r.Answer != nil {
+		fmt.Fprintln(w)
+		if len(r.Answer.Citations) > 0 {
+			fmt.Fprintln(w)
+		}
+		for _, s := range r.Answer.Citations {
+			fmt.Fprintf(w, "  [%d] %s\n", s.Number, sourceLine(s))
+		}
+	}
+	fmt.Fprintf(w, "\n  %s\n", receiptLine(r.Receipt))
+}
+
+// sourceLine is a citation: where, and in which section.
+func sourceLine(s event.Source) string {
+	where := s.Source
+	if where == "" {
+		where = s.Document
+	}
+	section := strings.Join(s.Section, " > ")
+	if section == "" {
+		section = s.Title
+	}
+	if section == "" {
+		return where
+	}
+	return where + ", " + section
+}
+
+// receiptLine sums a receipt up.
+func receiptLine(r event.Receipt) string {
+	models := make([]string, len(r.Attempts))
+	for i, a := range r.Attempts {
+		models[i] = a.Model
+	}
+	return fmt.Sprintf("models %s | tokens %d in, %d out | cost $%s | waiting %s, retrieving %s, generating %s, total %s",
+		strings.Join(models, ", "), r.PromptTokens, r.CompletionTokens, usd(r.CostNanoUSD),
+		ms(r.WaitingMS), ms(r.RetrievingMS), ms(r.GeneratingMS), ms(r.TotalMS))
+}
+
+// usd writes nano-USD as dollars, exactly.
+func usd(nano int64) string {
+	text := fmt.Sprintf("%d.%09d", nano/1e9, nano%1e9)
+	return strings.TrimRight(strings.TrimRight(text, "0"), ".")
+}
+
+func ms(v float64) string {
+	d := time.Duration(v * float64(time.Millisecond))
+	if d < 10*time.Millisecond {
+		return fmt.Sprintf("%.1fms", v)
+	}
+	return d.Round(time.Millisecond).String()
+}

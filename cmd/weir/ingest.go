@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/weir-dev/weir/pkg/client"
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+type ingestCmd struct {
+	Paths      []string      `arg:"" name:"path" help:"Files and folders; of a folder, the Markdown and text files below it."`
+	Collection string        `default:"docs" help:"Collection to store the documents in."`
+	Lane       string        `default:"batch" enum:"interactive,batch" help:"Lane of the jobs."`
+	InFlight   int           `default:"64" help:"How many documents may be under way at once."`
+	Timeout    time.Duration `default:"0" help:"How long to wait for all of them (0: for ever)."`
+}
+
+// extensions are the files taken from a folder; a file named by itself is
+// always sent, and refused with a reason if it can't be read.
+var extensions = map[string]bool{".md": true, ".markdown": true, ".txt": true, ".text": true}
+
+// Run stores the documents and waits until all are indexed.
+func (c *ingestCmd) Run(e *env) error {
+	files, err := collect(c.Paths)
+	if err != nil {
+		return err
+	}
+	cl, nc, err := e.connect()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return ingest(e, cl, c, files)
+}
+
+// ingest sends the files and follows them to the end.
+func ingest(e *env, cl *client.Client, c *ingestCmd, files []string) error {
+	ctx, cancel := e.withTimeout(c.Timeout)
+	defer cancel()
+	progress := newProgress(e, len(files))
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, max(1, c.InFlight))
+	for _, file := range files {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			result, err := c.send(ctx, e.Tenant, cl, file)
+			progress.add(file, result, err)
+		})
+	}
+	wait.Wait()
+	return progress.end()
+}
+
+// send submits one file and awaits its result.
+func (c *ingestCmd) send(ctx context.Context, tenant string, cl *client.Client, file string) (event.Result, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return event.Result{}, fmt.Errorf("reading file: %w", err)
+	}
+	source := filepath.ToSlash(filepath.Clean(file))
+	job := event.IngestJob{Collection: c.Collection, Document: event.Document{ID: event.DocumentID(source), Source: source}}
+	job.Lane = event.Lane(c.Lane)
+	if job.Document.Data = data; utf8.Valid(data) {
+		job.Document.Text, job.Document.Data = string(data), nil
+	}
+	if len(data) == 0 {
+		return event.Result{}, event.Invalid("document", "leave it out", "the file is empty")
+	}
+	id, err := cl.Ingest(ctx, tenant, job)
+	if err != nil {
+		return event.Result{}, err
+	}
+	result, err := cl.Await(ctx, tenant, id)
+	if err != nil {
+		return result, waitError(err, id)
+	}
+	return result, jobError(result)
+}
+
+// collect lists the files to send, in order, each once.
+func collect(paths []string) ([]string, error) {
+	var files []string
+	seen := map[string]bool{}
+	add := func(file string) {
+		if file = filepath.Clean(file); !seen[file] {
+			seen[file] = true
+			files = append(files, file)
+		}
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, coded(exitUsage, "no file or folder %s", path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("looking at %s: %w", path, err)
+		}
+		if !info.IsDir() {
+			add(path)
+			continue
+		}
+		if err := walk(path, add); err != nil {
+			return nil, err
+		}
+	}
+	if len(files) == 0 {
+		return nil, coded(exitUsage, "no Markdown or text files in %s", strings.Join(paths, ", "))
+	}
+	return files, nil
+}
+
+// walk adds the documents below a folder, leaving out hidden folders.
+func walk(root string, add func(string)) error {
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
+			return filepath.SkipDir
+		case entry.Type().IsRegular() && extensions[strings.ToLower(filepath.Ext(path))]:
+			add(path)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading folder %s: %w", root, err)
+	}
+	return nil
+}

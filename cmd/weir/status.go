@@ -1,0 +1,128 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weir-dev/weir/pkg/bus"
+)
+
+type statusCmd struct{}
+
+// status is what `weir status --json` prints.
+type status struct {
+	Streams   []streamStatus   `json:"streams"`
+	Consumers []consumerStatus `json:"consumers"`
+}
+
+type streamStatus struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Messages    uint64 `json:"messages"`
+	Bytes       uint64 `json:"bytes"`
+	MaxMessages int64  `json:"max_messages"` // -1: bounded by bytes and age
+	MaxBytes    int64  `json:"max_bytes"`
+}
+
+type consumerStatus struct {
+	Stream      string `json:"stream"`
+	Name        string `json:"name"`
+	Backlog     uint64 `json:"backlog"`
+	InFlight    int    `json:"in_flight"`
+	Redelivered int    `json:"redelivered"`
+	// Pulls is the number of pull requests waiting for a message: 0 with a
+	// backlog means that nobody works on it.
+	Pulls int `json:"waiting_pulls"`
+}
+
+// Run shows the state of the queues.
+func (statusCmd) Run(e *env) error {
+	_, nc, err := e.connect()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
+	defer cancel()
+	s, err := readStatus(ctx, nc)
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		return e.printJSON(s)
+	}
+	return e.printStatus(s)
+}
+
+func readStatus(ctx context.Context, nc *nats.Conn) (status, error) {
+	var s status
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return s, fmt.Errorf("opening jetstream: %w", err)
+	}
+	for _, cfg := range bus.Streams(bus.DefaultLimits()) {
+		stream, err := js.Stream(ctx, cfg.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return s, coded(exitUnreachable, "no stream %s: no Weir has run on this NATS server; start one with `weir up`", cfg.Name)
+		}
+		if err != nil {
+			return s, coded(exitUnreachable, "reading stream %s: %w", cfg.Name, err)
+		}
+		info := stream.CachedInfo()
+		s.Streams = append(s.Streams, streamStatus{Name: cfg.Name, Description: cfg.Description,
+			Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxMessages: info.Config.MaxMsgs, MaxBytes: info.Config.MaxBytes})
+		consumers := stream.ListConsumers(ctx)
+		for c := range consumers.Info() {
+			if c.Config.Durable == "" {
+				continue // somebody's view
+			}
+			s.Consumers = append(s.Consumers, consumerStatus{Stream: cfg.Name, Name: c.Name, Backlog: c.NumPending,
+				InFlight: c.NumAckPending, Redelivered: c.NumRedelivered, Pulls: c.NumWaiting})
+		}
+		if err := consumers.Err(); err != nil {
+			return s, fmt.Errorf("listing consumers of %s: %w", cfg.Name, err)
+		}
+	}
+	slices.SortFunc(s.Consumers, func(a, b consumerStatus) int {
+		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Name, b.Name))
+	})
+	return s, nil
+}
+
+func (e *env) printStatus(s status) error {
+	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STREAM\tMESSAGES\tBYTES\tOF\tWHAT")
+	for _, st := range s.Streams {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", st.Name, st.Messages, size(st.Bytes), size(uint64(max(0, st.MaxBytes))), st.Description) //nolint:gosec // not negative
+	}
+	fmt.Fprintln(w, "\t\t\t\t")
+	fmt.Fprintln(w, "CONSUMER\tBACKLOG\tIN FLIGHT\tREDELIVERED\tWAITING PULLS")
+	for _, c := range s.Consumers {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", c.Name, c.Backlog, c.InFlight, c.Redelivered, c.Pulls)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("printing status: %w", err)
+	}
+	return nil
+}
+
+// size writes bytes with a binary unit.
+func size(bytes uint64) string {
+	const units = "KMGTPE"
+	if bytes < 1024 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	value, unit := float64(bytes)/1024, 0
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[unit])
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/weir-dev/weir/cmd/weir/up"
+	"github.com/weir-dev/weir/pkg/telemetry"
+)
+
+type upCmd struct {
+	DataDir  string `env:"WEIR_DATA_DIR" type:"path" help:"Where the embedded servers keep their data (default: the user's state directory)."`
+	NatsAddr string `default:"127.0.0.1:4222" help:"Where the embedded NATS listens for clients."`
+	HTTPAddr string `name:"http-addr" env:"WEIR_HTTP_ADDR" default:"127.0.0.1:8080" help:"Where health and metrics are served."`
+}
+
+// Run runs Weir until a signal.
+func (c *upCmd) Run(e *env) error {
+	cfg, err := loadConfig(c.DataDir)
+	if err != nil {
+		return err
+	}
+	cfg.NatsAddr, cfg.Process.HTTPAddr = c.NatsAddr, c.HTTPAddr
+	log, err := telemetry.NewLogger(e.err, cfg.Process.LogFormat, cfg.Process.LogLevel)
+	if err != nil {
+		return err
+	}
+	err = up.Run(e.ctx, cfg, log, func(s up.System) { c.announce(e, cfg, s) })
+	return up.LockError(err, cfg.DataDir)
+}
+
+func (c *upCmd) announce(e *env, cfg up.Config, s up.System) {
+	if e.JSON {
+		e.printJSON(map[string]string{"nats_url": s.NatsURL, "http_addr": s.HTTPAddr, "data_dir": cfg.DataDir}) //nolint:errcheck // stdout may be closed
+		return
+	}
+	fmt.Fprintf(e.out, "Weir is up.\n  NATS     %s\n  health   http://%s/readyz\n  metrics  http://%s/metrics\n  data     %s\n"+
+		"Try: weir ingest README.md docs/ && weir ask \"What is Weir?\"\n", s.NatsURL, s.HTTPAddr, s.HTTPAddr, cfg.DataDir)
+}
+
+// loadConfig is the effective configuration of `weir up`.
+func loadConfig(dataDir string) (up.Config, error) {
+	if dataDir == "" {
+		var err error
+		if dataDir, err = stateDir(); err != nil {
+			return up.Config{}, err
+		}
+	}
+	cfg := up.DefaultConfig(dataDir)
+	cfg.Process.LogLevel, cfg.Process.LogFormat = "warn", "text"
+	return cfg, cfg.Load()
+}
+
+// stateDir is the user's state directory for Weir: $XDG_STATE_HOME/weir, else
+// ~/.local/state/weir (XDG Base Directory Specification).
+func stateDir() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "weir"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the state directory (set --data-dir): %w", err)
+	}
+	return filepath.Join(home, ".local", "state", "weir"), nil
+}

@@ -1,0 +1,82 @@
+package llmsim
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// contextOf makes the blocks of the five nearest documents.
+func contextOf(docs []datasetDoc) []block {
+	var out []block
+	for i, d := range docs {
+		out = append(out, block{id: strconv.Itoa(i + 1), source: d.ID, section: d.Title, text: d.Text})
+	}
+	return out
+}
+
+// withGold returns the five nearest documents, the right one among them.
+func withGold(set dataset, q datasetQuery, top []datasetDoc) []datasetDoc {
+	five := append([]datasetDoc{}, top[:5]...)
+	for _, d := range five {
+		if set.gold[q.ID][d.ID] {
+			return five
+		}
+	}
+	for _, d := range set.docs {
+		if set.gold[q.ID][d.ID] {
+			five[4] = d
+		}
+	}
+	return five
+}
+
+func TestAnswersOwnQuestionsAndAbstainsFromForeignOnes(t *testing.T) {
+	t.Parallel()
+	squad, selqa := loadDataset(t, "squad"), loadDataset(t, "selqa")
+	ix := newIndex(squad.docs, 1024)
+	squad.queries, selqa.queries = every(squad.queries, 2*sampleStride), every(selqa.queries, sampleStride)
+	var mu sync.Mutex
+	var asked, answered, rightBlock, holdsAnswer, foreign, foreignAnswered float64
+	ix.forQueries(squad.queries, 1024, func(q datasetQuery, top []datasetDoc) {
+		five := withGold(squad, q, top)
+		got := answerFromBlocks(contextOf(five), q.Text)
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		if got == unknownAnswer {
+			return
+		}
+		answered++
+		for i, d := range five {
+			if squad.gold[q.ID][d.ID] && strings.Contains(got, "["+strconv.Itoa(i+1)+"]") {
+				rightBlock++
+			}
+		}
+		for _, a := range q.Answers {
+			if strings.Contains(strings.ToLower(got), strings.ToLower(a)) {
+				holdsAnswer++
+				break
+			}
+		}
+	})
+	ix.forQueries(selqa.queries, 1024, func(q datasetQuery, top []datasetDoc) {
+		got := answerFromBlocks(contextOf(top[:5]), q.Text)
+		mu.Lock()
+		defer mu.Unlock()
+		foreign++
+		if got != unknownAnswer {
+			foreignAnswered++
+		}
+	})
+	t.Logf("%.0f own questions: answered %.3f; of those the right block is cited %.3f, the answer is in the sentences %.3f",
+		asked, answered/asked, rightBlock/answered, holdsAnswer/answered)
+	t.Logf("%.0f foreign questions: answered %.3f", foreign, foreignAnswered/foreign)
+	if answered/asked < 0.90-sampleSlack || rightBlock/answered < 0.85-sampleSlack || holdsAnswer/answered < 0.75-sampleSlack {
+		t.Errorf("own questions: want answered >= 0.90, right block >= 0.85, answer in sentences >= 0.75")
+	}
+	if foreignAnswered/foreign > 0.15+sampleSlack {
+		t.Errorf("foreign questions answered: %.3f, want at most 0.15", foreignAnswered/foreign)
+	}
+}

@@ -1,0 +1,176 @@
+package qdrantd
+
+import (
+	"context"
+	"time"
+
+	pb "github.com/qdrant/go-client/qdrant"
+)
+
+// read runs fn on a snapshot of a collection.
+func (s *pointsService) read(collection string, fn func(r *reader) error) error {
+	col, release, err := s.cat.use(collection)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return asStatus(col.view(fn))
+}
+
+// Get returns points by id, in the order asked for; missing ones are left out.
+func (s *pointsService) Get(_ context.Context, req *pb.GetPoints) (*pb.GetResponse, error) {
+	start := time.Now()
+	keys, err := idKeys(req.GetIds())
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.GetResponse{}
+	err = s.read(req.GetCollectionName(), func(r *reader) error {
+		sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), false)
+		if err != nil {
+			return err
+		}
+		var hits []hit
+		for _, k := range keys {
+			if slot, ok := r.slot(k); ok {
+				hits = append(hits, hit{slot: slot, id: k})
+			}
+		}
+		resp.Result, err = r.retrieved(hits, sel)
+		return err
+	})
+	resp.Time = seconds(start)
+	return resp, err
+}
+
+// Scroll pages through points in id order. The offset is the first id of the
+// page.
+func (s *pointsService) Scroll(ctx context.Context, req *pb.ScrollPoints) (*pb.ScrollResponse, error) {
+	start := time.Now()
+	limit := defaultLimit
+	if req.Limit != nil {
+		if limit = int(min(req.GetLimit(), maxLimit)); limit == 0 {
+			return nil, badInput("limit: value 0 invalid, must be 1 or larger")
+		}
+	}
+	var from []byte
+	var err error
+	if req.Offset != nil {
+		if from, err = idKey(req.GetOffset()); err != nil {
+			return nil, err
+		}
+	}
+	resp := &pb.ScrollResponse{}
+	err = s.read(req.GetCollectionName(), func(r *reader) error {
+		sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), true)
+		if err != nil {
+			return err
+		}
+		p, err := r.plan(req.GetFilter())
+		if err != nil {
+			return err
+		}
+		hits, err := r.page(ctx, p, from, limit+1)
+		if err != nil {
+			return err
+		}
+		if len(hits) > limit {
+			resp.NextPageOffset = pointID(hits[limit].id)
+			hits = hits[:limit]
+		}
+		resp.Result, err = r.retrieved(hits, sel)
+		return err
+	})
+	resp.Time = seconds(start)
+	return resp, err
+}
+
+// Count counts matching points, always exactly.
+func (s *pointsService) Count(ctx context.Context, req *pb.CountPoints) (*pb.CountResponse, error) {
+	start := time.Now()
+	var n uint64
+	err := s.read(req.GetCollectionName(), func(r *reader) (err error) {
+		n, err = r.count(ctx, req.GetFilter())
+		return err
+	})
+	return &pb.CountResponse{Result: &pb.CountResult{Count: n}, Time: seconds(start)}, err
+}
+
+// Query ranks points.
+func (s *pointsService) Query(ctx context.Context, req *pb.QueryPoints) (*pb.QueryResponse, error) {
+	start := time.Now()
+	resp := &pb.QueryResponse{}
+	err := s.read(req.GetCollectionName(), func(r *reader) (err error) {
+		resp.Result, err = r.queryPoints(ctx, req)
+		return err
+	})
+	resp.Time = seconds(start)
+	return resp, err
+}
+
+// QueryBatch runs several queries on one snapshot; all succeed or none.
+func (s *pointsService) QueryBatch(ctx context.Context, req *pb.QueryBatchPoints) (*pb.QueryBatchResponse, error) {
+	start := time.Now()
+	resp := &pb.QueryBatchResponse{}
+	err := s.read(req.GetCollectionName(), func(r *reader) error {
+		for _, q := range req.GetQueryPoints() {
+			if n := q.GetCollectionName(); n != "" && n != req.GetCollectionName() {
+				return badInput("query of collection %s in a batch for %s", n, req.GetCollectionName())
+			}
+			points, err := r.queryPoints(ctx, q)
+			if err != nil {
+				return err
+			}
+			resp.Result = append(resp.Result, &pb.BatchResult{Result: points})
+		}
+		return nil
+	})
+	resp.Time = seconds(start)
+	return resp, err
+}
+
+// queryPoints answers one query.
+func (r *reader) queryPoints(ctx context.Context, req *pb.QueryPoints) ([]*pb.ScoredPoint, error) {
+	limit, err := checkLimit("limit", req.Limit)
+	if err != nil {
+		return nil, err
+	}
+	sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), false)
+	if err != nil {
+		return nil, err
+	}
+	offset := int(min(req.GetOffset(), maxLimit))
+	hits, err := r.evaluate(ctx, queryNode{
+		prefetch: req.GetPrefetch(), query: req.GetQuery(), using: req.GetUsing(), filter: req.GetFilter(),
+		threshold: req.ScoreThreshold, limit: limit + offset,
+	}, 0)
+	if err != nil {
+		return nil, err
+	}
+	return r.scored(hits[min(offset, len(hits)):], sel)
+}
+
+// QueryGroups ranks points within the groups of a payload field.
+func (s *pointsService) QueryGroups(ctx context.Context, req *pb.QueryPointGroups) (*pb.QueryGroupsResponse, error) {
+	start := time.Now()
+	result := &pb.GroupsResult{}
+	err := s.read(req.GetCollectionName(), func(r *reader) error {
+		sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), false)
+		if err != nil {
+			return err
+		}
+		g, err := r.queryGroups(ctx, req)
+		if err != nil {
+			return err
+		}
+		for _, key := range g.order {
+			points, err := r.scored(g.hits[key], sel)
+			if err != nil {
+				return err
+			}
+			result.Groups = append(result.Groups, &pb.PointGroup{Id: g.ids[key], Hits: points})
+		}
+		return nil
+	})
+	return &pb.QueryGroupsResponse{Result: result, Time: seconds(start)}, err
+}

@@ -1,0 +1,163 @@
+// Package bus is the way messages travel: the streams and consumers as data,
+// publishing with dedupe ids, large payloads by claim-check, and the puller
+// that fetches exactly as many messages as there are free slots.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+// publishTimeout bounds the wait for a stream's acknowledgement.
+const publishTimeout = 10 * time.Second
+
+// publishWindow is the number of publishes a process may have unacknowledged.
+// 256 costs the least CPU per message; the rest is room for bursts.
+const publishWindow = 4096
+
+// Bus publishes to and reads from the streams over one connection.
+type Bus struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+}
+
+// New returns a bus over nc. It does no I/O.
+func New(nc *nats.Conn) (*Bus, error) {
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(publishWindow),
+		jetstream.WithPublishAsyncTimeout(publishTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("opening jetstream: %w", err)
+	}
+	return &Bus{nc: nc, js: js}, nil
+}
+
+// Conn returns the connection, for requests and plain subscriptions.
+func (b *Bus) Conn() *nats.Conn { return b.nc }
+
+// JetStream returns the JetStream context, for reading streams.
+func (b *Bus) JetStream() jetstream.JetStream { return b.js }
+
+// Out is a message to publish.
+type Out struct {
+	Subject string
+	// ID is the dedupe id: the same output of the same input has the same id.
+	ID     string
+	Data   []byte
+	Header nats.Header
+	// View marks a message that is only a view (life events, tokens): it is
+	// stored when it arrives, and nobody waits for that.
+	View bool
+}
+
+// Publish stores all messages, in order per subject, and returns when every
+// stream has acknowledged. A result that is already there is left as it is and
+// counts as stored: the first one wins.
+func (b *Bus) Publish(ctx context.Context, outs ...Out) error {
+	futures := make([]jetstream.PubAckFuture, 0, len(outs))
+	for _, out := range outs {
+		if out.View {
+			if err := b.nc.Publish(out.Subject, out.Data); err != nil {
+				return publishError(out.Subject, err)
+			}
+			continue
+		}
+		msg, err := b.message(ctx, out)
+		if err != nil {
+			return err
+		}
+		future, err := b.js.PublishMsgAsync(msg, jetstream.WithMsgID(out.ID))
+		if err != nil {
+			return publishError(out.Subject, err)
+		}
+		futures = append(futures, future)
+	}
+	for _, future := range futures {
+		subject := future.Msg().Subject
+		select {
+		case <-future.Ok():
+		case err := <-future.Err():
+			if !alreadyStored(subject, err) {
+				return publishError(subject, err)
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("publishing %s: %w", subject, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// Result returns the stored result of a job, or nil when there is none.
+func (b *Bus) Result(ctx context.Context, tenant, job string) (*Message, error) {
+	stream, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("reading results: %w", err))
+	}
+	return b.result(ctx, stream, event.ResultSubject(tenant, job))
+}
+
+// Finished reports whether the job has a result.
+func (b *Bus) Finished(ctx context.Context, tenant, job string) (bool, error) {
+	// One direct get, without asking for the stream first: this runs per message.
+	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+StreamResults+"."+event.ResultSubject(tenant, job), nil)
+	if err != nil {
+		return false, unavailable(fmt.Errorf("looking for a result: %w", err))
+	}
+	switch status := msg.Header.Get("Status"); status {
+	case "":
+		return true, nil
+	case "404":
+		return false, nil
+	default:
+		return false, event.Errorf(event.ClassUnavailable, "looking for a result: status %s %s", status, msg.Header.Get("Description"))
+	}
+}
+
+func (b *Bus) result(ctx context.Context, stream jetstream.Stream, subject string) (*Message, error) {
+	raw, err := stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil //nolint:nilnil // documented: no result, no error
+	}
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("reading %s: %w", subject, err))
+	}
+	msg := &Message{Subject: raw.Subject, Header: raw.Header, Data: raw.Data, Stored: raw.Time, Sequence: raw.Sequence}
+	return msg, b.Resolve(ctx, msg)
+}
+
+// alreadyStored reports whether err only says that the result exists. The code
+// also means "stream full", hence the text.
+func alreadyStored(subject string, err error) bool {
+	var api *jetstream.APIError
+	return strings.HasPrefix(subject, "weir.results.") && errors.As(err, &api) &&
+		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject exceeded")
+}
+
+// codeStoreFailed is JetStream's JSStreamStoreFailedF: a limit refused the message.
+const codeStoreFailed jetstream.ErrorCode = 10077
+
+// publishError turns a publish error into one with a class and a hint.
+func publishError(subject string, err error) error {
+	e := unavailable(fmt.Errorf("publishing %s: %w", subject, err))
+	var api *jetstream.APIError
+	switch {
+	case errors.As(err, &api) && api.ErrorCode == codeStoreFailed:
+		e.Hint = "the queue is full: wait for work to finish, add workers, or raise the stream's limits"
+	case errors.Is(err, nats.ErrMaxPayload):
+		e.Class, e.Hint = event.ClassTooLarge, "put the payload into the bucket "+PayloadBucket
+	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
+		e.Hint = "no stream takes this subject: check kind, lane and tenant, and that a Weir service has started once"
+	}
+	return e
+}
+
+func unavailable(err error) *event.Error {
+	return &event.Error{Class: event.ClassUnavailable, Message: err.Error(), Err: err}
+}

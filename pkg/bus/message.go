@@ -1,0 +1,140 @@
+package bus
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+// ClaimOver is the payload size in bytes above which a message only carries
+// the name of an object in the payload bucket (claim-check).
+const ClaimOver = 256 << 10
+
+// HeaderPayload names the object that holds the payload; the body is empty then.
+const HeaderPayload = "Weir-Payload"
+
+// MaxPayload bounds a payload in the bucket, in bytes.
+const MaxPayload = 256 << 20
+
+// Message is a stored message as it was delivered.
+type Message struct {
+	Subject string
+	Header  nats.Header
+	Data    []byte
+	// Stream and Sequence name the stored message.
+	Stream   string
+	Sequence uint64
+	// Stored is when the stream took it (the server's clock).
+	Stored time.Time
+	// Deliveries counts this one and the earlier ones, from 1.
+	Deliveries int
+
+	raw *nats.Msg
+}
+
+// newMessage reads the delivery's metadata.
+func newMessage(raw *nats.Msg) (*Message, error) {
+	meta, err := raw.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("reading message metadata: %w", err)
+	}
+	return &Message{
+		Subject: raw.Subject, Header: raw.Header, Data: raw.Data,
+		Stream: meta.Stream, Sequence: meta.Sequence.Stream, Stored: meta.Timestamp,
+		Deliveries: int(meta.NumDelivered), //nolint:gosec // a delivery count
+		raw:        raw,
+	}, nil
+}
+
+// Ack ends the message: it leaves the work queue.
+func (m *Message) Ack() error { return m.raw.Ack() }
+
+// InProgress tells the server that the message is still being worked on.
+func (m *Message) InProgress() error { return m.raw.InProgress() }
+
+// Retry hands the message back for another delivery after delay.
+func (m *Message) Retry(delay time.Duration) error {
+	if delay <= 0 {
+		return m.raw.Nak()
+	}
+	return m.raw.NakWithDelay(delay)
+}
+
+// message builds the wire message, putting a large payload into the bucket.
+func (b *Bus) message(ctx context.Context, out Out) (*nats.Msg, error) {
+	msg := &nats.Msg{Subject: out.Subject, Data: out.Data, Header: nats.Header{}}
+	for key, values := range out.Header {
+		msg.Header[key] = values
+	}
+	if len(out.Data) <= ClaimOver {
+		return msg, nil
+	}
+	if len(out.Data) > MaxPayload {
+		return nil, event.Errorf(event.ClassTooLarge, "payload for %s has %d bytes, more than %d", out.Subject, len(out.Data), MaxPayload)
+	}
+	name := fmt.Sprintf("%x", sha256.Sum256([]byte(out.Subject+"\x00"+out.ID)))
+	store, err := b.js.ObjectStore(ctx, PayloadBucket)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("opening bucket %s: %w", PayloadBucket, err))
+	}
+	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, bytes.NewReader(out.Data)); err != nil {
+		return nil, unavailable(fmt.Errorf("storing payload for %s: %w", out.Subject, err))
+	}
+	msg.Data = nil
+	msg.Header.Set(HeaderPayload, name)
+	return msg, nil
+}
+
+// Resolve fetches a payload that travelled by claim-check into m.Data.
+func (b *Bus) Resolve(ctx context.Context, m *Message) error {
+	name := m.Header.Get(HeaderPayload)
+	if name == "" {
+		return nil
+	}
+	store, err := b.js.ObjectStore(ctx, PayloadBucket)
+	if err != nil {
+		return unavailable(fmt.Errorf("opening bucket %s: %w", PayloadBucket, err))
+	}
+	object, err := store.Get(ctx, name)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return event.Invalid(HeaderPayload, "put the object before the message; objects expire with the results",
+			"no object %q in bucket %s", name, PayloadBucket)
+	}
+	if err != nil {
+		return unavailable(fmt.Errorf("fetching payload %s: %w", name, err))
+	}
+	defer object.Close() //nolint:errcheck // read only
+	info, err := object.Info()
+	if err != nil {
+		return unavailable(fmt.Errorf("fetching payload %s: %w", name, err))
+	}
+	if info.Size > MaxPayload {
+		return &event.Error{Class: event.ClassTooLarge, Field: HeaderPayload,
+			Message: fmt.Sprintf("object %q has %d bytes, more than %d", name, info.Size, MaxPayload),
+			Hint:    "split the document"}
+	}
+	data, err := io.ReadAll(object)
+	if err != nil {
+		return unavailable(fmt.Errorf("fetching payload %s: %w", name, err))
+	}
+	m.Data = data
+	return nil
+}
+
+// JobID returns the job's own id, or, when it has none, the one this stored
+// message gives it.
+func (m *Message) JobID(own string) string {
+	if own != "" {
+		return own
+	}
+	return event.DeliveryID(m.Stored, m.Stream, m.Sequence)
+}

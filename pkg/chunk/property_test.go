@@ -1,0 +1,193 @@
+package chunk_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/weir-dev/weir/pkg/chunk"
+	"github.com/weir-dev/weir/pkg/parse"
+	"github.com/weir-dev/weir/pkg/tokens"
+)
+
+// checkChunks checks what holds for all chunks of a document.
+func checkChunks(t testing.TB, doc parse.Document, opt chunk.Options, chunks []chunk.Chunk) {
+	t.Helper()
+	covered := make([]bool, len(doc.Text))
+	for i, c := range chunks {
+		if c.Start < 0 || c.End > len(doc.Text) || c.Start >= c.End || doc.Text[c.Start:c.End] != c.Text {
+			t.Fatalf("chunk %d [%d:%d] isn't its text %q", i, c.Start, c.End, c.Text)
+		}
+		if !utf8.ValidString(c.Text) || strings.TrimSpace(c.Text) == "" || strings.TrimRightFunc(c.Text, unicode.IsSpace) != c.Text {
+			t.Fatalf("chunk %d has text %q", i, c.Text)
+		}
+		if n := opt.Counter.Count(c.EmbedText()); n != c.Tokens || n > opt.MaxTokens {
+			t.Fatalf("chunk %d has %d tokens, says %d, limit %d: %q", i, n, c.Tokens, opt.MaxTokens, c.EmbedText())
+		}
+		if i > 0 {
+			checkOrder(t, i, chunks[i-1], c)
+		}
+		for j := c.Start; j < c.End; j++ {
+			covered[j] = true
+		}
+	}
+	for _, b := range doc.Blocks {
+		if b.Kind == parse.Heading || b.Kind == parse.Rule {
+			continue
+		}
+		for j, r := range doc.Text[b.Start:b.End] {
+			if !covered[b.Start+j] && !unicode.IsSpace(r) {
+				t.Fatalf("%q at byte %d is in no chunk", r, b.Start+j)
+			}
+		}
+	}
+	if len(doc.Blocks) > 0 && len(chunks) == 0 {
+		t.Fatal("a document without chunks")
+	}
+}
+
+// checkOrder checks two neighbours.
+func checkOrder(t testing.TB, i int, prev, c chunk.Chunk) {
+	t.Helper()
+	if c.Start <= prev.Start || c.End <= prev.End {
+		t.Fatalf("chunk %d [%d:%d] doesn't follow [%d:%d]", i, c.Start, c.End, prev.Start, prev.End)
+	}
+	if want := max(0, prev.End-c.Start); c.Overlap != want {
+		t.Fatalf("chunk %d has overlap %d, want %d", i, c.Overlap, want)
+	}
+}
+
+// counter returns the real counter or ends the test.
+func counter(t testing.TB) *tokens.Counter {
+	t.Helper()
+	c, err := tokens.New(tokens.Cl100kBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// check splits a document with several options, twice, and checks the chunks.
+func check(t testing.TB, doc parse.Document, c chunk.Counter, options ...[2]int) {
+	t.Helper()
+	for _, o := range options {
+		opt := chunk.Options{MaxTokens: o[0], Overlap: o[1], Counter: c}
+		chunks, err := chunk.Split(doc, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkChunks(t, doc, opt, chunks)
+		if again, _ := chunk.Split(doc, opt); len(doc.Text) < 2_000 && !reflect.DeepEqual(chunks, again) {
+			t.Fatal("two runs differ")
+		}
+	}
+}
+
+func TestSplitHostile(t *testing.T) {
+	t.Parallel()
+	c := counter(t)
+	for name, src := range map[string]string{
+		"one word":       strings.Repeat("a", 4_000),
+		"blanks":         "a" + strings.Repeat(" ", 4_000) + "b",
+		"blank lines":    "a" + strings.Repeat("\n", 4_000) + "b",
+		"lines of blank": "a" + strings.Repeat(" \n", 5_000) + "b",
+		"dots":           strings.Repeat(".", 4_000) + "x",
+		"emoji":          strings.Repeat("👩‍👩‍👧‍👦", 500),
+		"cjk":            strings.Repeat("漢字仮名交じり文", 1_000),
+		"combining":      strings.Repeat("e\u0301\u0302", 2_000),
+		"long row":       "|a|b|\n|-|-|\n|" + strings.Repeat("x", 5_000) + "|y|\n|1|2|\n",
+		"long header":    "|" + strings.Repeat("head ", 500) + "|b|\n|-|-|\n|1|2|\n",
+		"many headings":  strings.Repeat("# h\n## i\nx\n", 500),
+		"long headings":  strings.Repeat("# "+strings.Repeat("word ", 50)+"\n\nx\n\n", 20),
+		"slash line":     "# C++\n\n/usr\n" + strings.Repeat("++\n/x ", 500),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, markdown(t, src), c, [2]int{256, 32}, [2]int{16, 8}, [2]int{64, 0})
+		})
+	}
+}
+
+func TestSplitDataFiles(t *testing.T) {
+	t.Parallel()
+	dir := os.Getenv("WEIR_DATA")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("test data missing in CI: %v", err)
+		}
+		t.Skipf("SKIPPED, NOT TESTED: no test data (set WEIR_DATA): %v", err)
+	}
+	c := counter(t)
+	parsed := 0
+	for _, pattern := range []string{"rag/ugly/*", "rag/formats/*", "rag/demo-docs/go/doc/modules/*.md"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files in %s: %v", pattern, err)
+		}
+		for _, f := range files {
+			if splitFile(t, f, c) {
+				parsed++
+			}
+		}
+	}
+	t.Logf("%d files split", parsed)
+}
+
+// splitFile checks the chunks of a file; false if it can't be parsed.
+func splitFile(t *testing.T, file string, c chunk.Counter) bool {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > 30_000 { // enough to see; the rest is more of the same
+		data = data[:30_000]
+	}
+	doc, err := parse.Parse(parse.Input{Name: filepath.Base(file), Data: data})
+	if err != nil {
+		return false
+	}
+	check(t, doc, c, [2]int{256, 32})
+	return true
+}
+
+func FuzzSplit(f *testing.F) {
+	for _, s := range []string{
+		"# A\n\ntext. More text.\n", "|a|b|\n|-|-|\n|1|2|\n|3|4|\n", "```\nx\ny\n```\n---\n", "- a\n- b\n\n> c",
+		"a\n===\nb\n---\n", "漢字。次。\n", "\x7f \n \x7f", "# " + strings.Repeat("h ", 60) + "\nx", "# C++\n/x", "x\n\n---\n\ny",
+	} {
+		f.Add([]byte(s), uint8(0), uint8(4))
+		f.Add([]byte(s), uint8(200), uint8(32))
+	}
+	c := counter(f)
+	f.Fuzz(func(t *testing.T, data []byte, limit, overlap uint8) {
+		for _, mt := range []string{"text/markdown", "text/plain"} {
+			doc, err := parse.Parse(parse.Input{MediaType: mt, Data: data})
+			if err != nil {
+				return
+			}
+			m := chunk.MinTokens + int(limit)
+			check(t, doc, c, [2]int{m, min(int(overlap), m/2)})
+		}
+	})
+}
+
+func BenchmarkSplit(b *testing.B) {
+	doc := markdown(b, strings.Repeat("# Head\n\n"+seq(1, 40)+"\n\n", 50))
+	opt := chunk.DefaultOptions(counter(b))
+	b.SetBytes(int64(len(doc.Text)))
+	for b.Loop() {
+		if _, err := chunk.Split(doc, opt); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

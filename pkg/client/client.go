@@ -1,0 +1,135 @@
+// Package client is the Go SDK: submit jobs, await their results, and follow
+// them while they run. It needs nothing but a NATS connection; any other NATS
+// client can do the same with plain JSON.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+// ErrNoResult says that a job has no result (yet): it is unknown, waiting or
+// running.
+var ErrNoResult = errors.New("no result")
+
+// Client talks to a Weir over one connection.
+type Client struct {
+	bus *bus.Bus
+	now func() time.Time
+}
+
+// New returns a client over nc. It does no I/O.
+func New(nc *nats.Conn) (*Client, error) {
+	b, err := bus.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{bus: b, now: time.Now}, nil
+}
+
+// Generate submits a generate job of tenant and returns its id, a new one when
+// the job has none. Submitting an id again does nothing: it is the idempotency
+// key. The job is stored when Generate returns.
+func (c *Client) Generate(ctx context.Context, tenant string, job event.GenerateJob) (string, error) {
+	addr, err := c.address(event.KindGenerate, tenant, &job.Envelope)
+	if err != nil {
+		return "", err
+	}
+	return job.ID, c.submit(ctx, addr, job.ID, job)
+}
+
+// Ingest submits an ingest job of tenant and returns its id, as Generate does.
+func (c *Client) Ingest(ctx context.Context, tenant string, job event.IngestJob) (string, error) {
+	addr, err := c.address(event.KindIngest, tenant, &job.Envelope)
+	if err != nil {
+		return "", err
+	}
+	return job.ID, c.submit(ctx, addr, job.ID, job)
+}
+
+// Submit publishes the JSON of a job of any kind as it is, for callers that
+// have it in that form. The pipeline checks it.
+func (c *Client) Submit(ctx context.Context, addr event.Address, id string, job json.RawMessage) error {
+	if err := addr.Validate(); err != nil {
+		return err
+	}
+	return c.submit(ctx, addr, id, job)
+}
+
+// address fills what the envelope leaves out: version, id, and lane
+// (interactive).
+func (c *Client) address(kind event.Kind, tenant string, env *event.Envelope) (event.Address, error) {
+	env.V = event.Version
+	if env.ID == "" {
+		env.ID = event.NewID(c.now())
+	}
+	if env.Lane == "" {
+		env.Lane = event.LaneInteractive
+	}
+	addr := event.Address{Kind: kind, Lane: env.Lane, Tenant: tenant}
+	return addr, errors.Join(addr.Validate(), event.CheckName("id", env.ID))
+}
+
+func (c *Client) submit(ctx context.Context, addr event.Address, id string, job any) error {
+	data, err := json.Marshal(job)
+	if err != nil {
+		return fmt.Errorf("encoding job: %w", err)
+	}
+	dedupe := ""
+	if id != "" {
+		dedupe = addr.Tenant + "." + id
+	}
+	return c.bus.Publish(ctx, bus.Out{Subject: addr.Subject(), ID: dedupe, Data: data})
+}
+
+// Result returns the stored result of a job, or ErrNoResult.
+func (c *Client) Result(ctx context.Context, tenant, job string) (event.Result, error) {
+	if err := errors.Join(event.CheckName("tenant", tenant), event.CheckName("job", job)); err != nil {
+		return event.Result{}, err
+	}
+	msg, err := c.bus.Result(ctx, tenant, job)
+	if err != nil {
+		return event.Result{}, err
+	}
+	if msg == nil {
+		return event.Result{}, fmt.Errorf("job %s of tenant %s: %w", job, tenant, ErrNoResult)
+	}
+	return event.Decode[event.Result](msg.Data)
+}
+
+// lookAgain is how often Await looks for a result it was not told of: a notice
+// is lost when the connection breaks, the stored result is not.
+const lookAgain = 2 * time.Second
+
+// Await waits for the job's result, until ctx ends. The job may have been
+// submitted before or after.
+func (c *Client) Await(ctx context.Context, tenant, job string) (event.Result, error) {
+	notices := make(chan *nats.Msg, 1)
+	sub, err := c.bus.Conn().ChanSubscribe(event.ResultSubject(tenant, job), notices)
+	if err != nil {
+		return event.Result{}, fmt.Errorf("subscribing to the result: %w", err)
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // the connection may be gone
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for {
+		result, err := c.Result(ctx, tenant, job)
+		if err == nil || !errors.Is(err, ErrNoResult) && !event.AsError(err).Class.Retryable() {
+			return result, err
+		}
+		select {
+		case <-notices:
+		case <-tick.C:
+		case <-ctx.Done():
+			return event.Result{}, fmt.Errorf("waiting for job %s: %w", job, context.Cause(ctx))
+		}
+	}
+}

@@ -1,0 +1,89 @@
+// Package config reads a service's settings from the environment and shows the
+// effective ones with secrets hidden.
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Secret is a setting that is never shown.
+type Secret string
+
+// String hides the secret; use Reveal where it is needed.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// MarshalText hides the secret in JSON and text encodings.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// Load overrides the fields of cfg, a pointer to a struct with defaults, by the
+// environment variables PREFIX_FIELD_NAME, and validates the result when cfg
+// has a Validate method.
+func Load(prefix string, cfg any) error {
+	if err := envconfig.Process(prefix, cfg); err != nil {
+		return fmt.Errorf("reading settings: %w", err)
+	}
+	if v, ok := cfg.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return fmt.Errorf("checking settings: %w", err)
+		}
+	}
+	return nil
+}
+
+// Setting is one effective setting.
+type Setting struct {
+	Name  string `json:"name"` // environment variable
+	Value string `json:"value"`
+	// Set reports whether the environment sets it.
+	Set bool `json:"set"`
+}
+
+// Settings lists the fields of cfg, a struct or a pointer to one, in order,
+// with secrets hidden.
+func Settings(prefix string, cfg any) []Setting {
+	v := reflect.Indirect(reflect.ValueOf(cfg))
+	var settings []Setting
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if !field.IsExported() || field.Tag.Get("ignored") == "true" {
+			continue
+		}
+		name := prefix + "_" + EnvName(field.Name)
+		_, set := os.LookupEnv(name)
+		settings = append(settings, Setting{Name: name, Value: fmt.Sprint(v.Field(i).Interface()), Set: set})
+	}
+	return settings
+}
+
+// words splits a field name as envconfig's split_words does.
+var (
+	words    = regexp.MustCompile(`([^A-Z]+|[A-Z]+[^A-Z]+|[A-Z]+)`)
+	acronyms = regexp.MustCompile(`([A-Z]+)([A-Z][^A-Z]+)`)
+)
+
+// EnvName is the environment form of a field name: NatsURL is NATS_URL.
+func EnvName(field string) string {
+	var parts []string
+	for _, word := range words.FindAllString(field, -1) {
+		if m := acronyms.FindStringSubmatch(word); len(m) == 3 {
+			parts = append(parts, m[1], m[2])
+		} else {
+			parts = append(parts, word)
+		}
+	}
+	return strings.ToUpper(strings.Join(parts, "_"))
+}

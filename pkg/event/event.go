@@ -1,0 +1,286 @@
+// Package event is the vocabulary the rooms share: jobs, the messages between
+// stages, results and receipts, their subjects and ids, and the error classes.
+// It imports only the standard library, so that anything may import it.
+//
+// Every message is JSON with "v":1. Unknown fields are ignored; an unknown
+// version is refused. A job's address (kind, lane, tenant) is its subject; the
+// same fields in the body are optional and must agree.
+package event
+
+import (
+	"time"
+)
+
+// Version is the major version of every message; see the package comment.
+const Version = 1
+
+// Kind is what a job asks for.
+type Kind string
+
+// The kinds of jobs.
+const (
+	KindIngest   Kind = "ingest"
+	KindGenerate Kind = "generate"
+)
+
+// Lane is a job's priority class: interactive jobs have workers of their own,
+// so a deep batch backlog never delays them.
+type Lane string
+
+// The lanes.
+const (
+	LaneInteractive Lane = "interactive"
+	LaneBatch       Lane = "batch"
+)
+
+// Lanes lists all lanes, the most urgent first.
+func Lanes() []Lane { return []Lane{LaneInteractive, LaneBatch} }
+
+// Envelope is what every message of a job carries.
+type Envelope struct {
+	V int `json:"v"`
+	// ID is the job id: the client's idempotency key, [A-Za-z0-9_-]{1,64}.
+	ID     string `json:"id"`
+	Tenant string `json:"tenant,omitempty"`
+	Lane   Lane   `json:"lane,omitempty"`
+	// Deadline ends the job as failed when it passes; zero means none.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// SubmittedAt is when the intake stream stored the job; set by Weir.
+	SubmittedAt time.Time `json:"submitted_at,omitzero"`
+}
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role    string `json:"role"` // system, user or assistant
+	Content string `json:"content"`
+}
+
+// GenerateJob asks for one answer.
+type GenerateJob struct {
+	Envelope
+	// Model names the model to use; "" leaves the choice to the router.
+	Model    string    `json:"model,omitempty"`
+	Messages []Message `json:"messages"`
+	// RAG, when set, grounds the answer in a collection's documents.
+	RAG         *RAG     `json:"rag,omitempty"`
+	MaxTokens   int      `json:"max_tokens,omitempty"`
+	Temperature *float64 `json:"temperature,omitempty"`
+	// Stream asks for the answer's pieces on the job's token subject as well.
+	Stream bool `json:"stream,omitempty"`
+}
+
+// RAG says which documents ground an answer.
+type RAG struct {
+	Collection string `json:"collection"`
+	// TopK is how many chunks the model is shown; 0 takes the router's default.
+	TopK int `json:"top_k,omitempty"`
+}
+
+// IngestJob stores one document in a collection.
+type IngestJob struct {
+	Envelope
+	Collection string   `json:"collection"`
+	Document   Document `json:"document"`
+}
+
+// Document is a source document: exactly one of Text and Data is set.
+type Document struct {
+	ID string `json:"id"`
+	// Source is where it came from (path or URL); shown in citations.
+	Source string `json:"source,omitempty"`
+	// Title overrides the title found in the document.
+	Title string `json:"title,omitempty"`
+	// MediaType such as text/markdown; "" detects from Source and content.
+	MediaType string            `json:"media_type,omitempty"`
+	Text      string            `json:"text,omitempty"`
+	Data      []byte            `json:"data,omitempty"` // base64 in JSON
+	Metadata  map[string]string `json:"metadata,omitempty"`
+}
+
+// ChunkBatch carries a document's chunks from the ingestor to the embedder.
+type ChunkBatch struct {
+	Envelope
+	Collection string `json:"collection"`
+	// Document is the source without its text.
+	Document Document `json:"document"`
+	// DocumentVersion orders the document's states: the microsecond at which
+	// the intake stream stored the job.
+	DocumentVersion int64   `json:"document_version"`
+	Model           string  `json:"model"` // embedding model
+	Chunks          []Chunk `json:"chunks"`
+	Bytes           int     `json:"bytes"` // size of the document's text
+	Receipt         Receipt `json:"receipt"`
+}
+
+// Chunk is a piece of a document, small enough to embed.
+type Chunk struct {
+	// ID is a UUID made of the chunk's place and content (see ChunkID).
+	ID string `json:"id"`
+	// Prefix (title and heading path) is embedded with Text but not shown twice.
+	Prefix  string   `json:"prefix,omitempty"`
+	Text    string   `json:"text"`
+	Section []string `json:"section,omitempty"` // heading path, outermost first
+	Start   int      `json:"start"`             // byte offsets in the parsed text
+	End     int      `json:"end"`
+	Tokens  int      `json:"tokens"`
+}
+
+// GenerateTask asks a generator for one attempt with one model.
+type GenerateTask struct {
+	Envelope
+	Model       string    `json:"model"`
+	Messages    []Message `json:"messages"`
+	Sources     []Source  `json:"sources,omitempty"` // what [n] in the answer may cite
+	MaxTokens   int       `json:"max_tokens,omitempty"`
+	Temperature *float64  `json:"temperature,omitempty"`
+	Stream      bool      `json:"stream,omitempty"`
+	Receipt     Receipt   `json:"receipt"`
+}
+
+// Source is one retrieved chunk as it was numbered in the prompt.
+type Source struct {
+	Number   int      `json:"number"` // from 1, as in [1]
+	Document string   `json:"document"`
+	Source   string   `json:"source,omitempty"`
+	Title    string   `json:"title,omitempty"`
+	Section  []string `json:"section,omitempty"`
+	Score    float32  `json:"score"`
+}
+
+// Status is how a job ended.
+type Status string
+
+// The ends of a job.
+const (
+	StatusOK     Status = "ok"
+	StatusFailed Status = "failed"
+)
+
+// Result is a finished job: the one message on its result subject.
+type Result struct {
+	V      int    `json:"v"`
+	ID     string `json:"id"`
+	Tenant string `json:"tenant"`
+	Kind   Kind   `json:"kind"`
+	Status Status `json:"status"`
+	// Answer is set when a generate job succeeded.
+	Answer *Answer `json:"answer,omitempty"`
+	// Ingested is set when an ingest job succeeded.
+	Ingested *Ingested `json:"ingested,omitempty"`
+	// Error is set when the job failed.
+	Error      *Error    `json:"error,omitempty"`
+	Receipt    Receipt   `json:"receipt"`
+	FinishedAt time.Time `json:"finished_at"`
+}
+
+// Answer is a model's complete answer.
+type Answer struct {
+	Text string `json:"text"`
+	// Citations lists the sources the text cites as [n], by number.
+	Citations    []Source `json:"citations,omitempty"`
+	FinishReason string   `json:"finish_reason"`
+	Model        string   `json:"model"`
+}
+
+// Ingested says what an ingest job stored.
+type Ingested struct {
+	Collection string `json:"collection"`
+	Document   string `json:"document"`
+	Chunks     int    `json:"chunks"`
+	Tokens     int    `json:"tokens"`
+	Bytes      int    `json:"bytes"`
+}
+
+// Receipt says what a job took. It travels with the job and grows at each stage.
+type Receipt struct {
+	// Attempts lists the model calls, in order.
+	Attempts         []Attempt `json:"attempts,omitempty"`
+	PromptTokens     int       `json:"prompt_tokens"`
+	CompletionTokens int       `json:"completion_tokens"`
+	CostNanoUSD      int64     `json:"cost_nano_usd"`
+	// WaitingMS is time spent in queues, RetrievingMS in embedding the query
+	// and searching, GeneratingMS in model calls, TotalMS from submission to end.
+	WaitingMS    float64 `json:"waiting_ms"`
+	RetrievingMS float64 `json:"retrieving_ms"`
+	GeneratingMS float64 `json:"generating_ms"`
+	TotalMS      float64 `json:"total_ms"`
+}
+
+// Attempt is one call to one model.
+type Attempt struct {
+	Model            string  `json:"model"`
+	PromptTokens     int     `json:"prompt_tokens"`
+	CompletionTokens int     `json:"completion_tokens"`
+	CostNanoUSD      int64   `json:"cost_nano_usd"`
+	DurationMS       float64 `json:"duration_ms"`
+	TTFTMS           float64 `json:"ttft_ms,omitempty"` // time to the first token
+}
+
+// Add records a call and adds it to the totals.
+func (r *Receipt) Add(a Attempt) {
+	r.Attempts = append(r.Attempts, a)
+	r.PromptTokens += a.PromptTokens
+	r.CompletionTokens += a.CompletionTokens
+	r.CostNanoUSD += a.CostNanoUSD
+}
+
+// Milliseconds converts a duration to the unit of receipts.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Life is one event in the life of a job, on its event subject.
+type Life struct {
+	V    int       `json:"v"`
+	ID   string    `json:"id"`
+	Type string    `json:"type"` // see the Life constants
+	At   time.Time `json:"at"`
+	// Stage is the room that speaks.
+	Stage string `json:"stage"`
+	// Attempt counts deliveries of the message, from 1.
+	Attempt int `json:"attempt,omitempty"`
+	// Detail is a short human-readable remark.
+	Detail string `json:"detail,omitempty"`
+	// Error is set on retrying and failed.
+	Error *Error `json:"error,omitempty"`
+	// RetryMS is when a retry will start at the earliest, from At.
+	RetryMS int64 `json:"retry_ms,omitempty"`
+}
+
+// The types of life events.
+const (
+	LifeAccepted = "accepted" // intake checked the job
+	LifePlanned  = "planned"  // sources retrieved, model chosen
+	LifeChunked  = "chunked"  // document parsed and cut
+	LifeRetrying = "retrying" // a try failed and will be repeated
+	LifeFinished = "finished" // the result is stored
+)
+
+// Token is a piece of an answer on the job's token subject. A reader shows the
+// deltas of the highest epoch only: a new epoch means the answer starts over.
+type Token struct {
+	V     int    `json:"v"`
+	ID    string `json:"id"`
+	Type  string `json:"type"` // TokenDelta or TokenDone
+	Epoch int    `json:"epoch"`
+	Text  string `json:"text,omitempty"`
+}
+
+// The types of token messages.
+const (
+	TokenDelta = "delta"
+	TokenDone  = "done"
+)
+
+// EmbedRequest asks the embedder, by request and reply, for query vectors.
+type EmbedRequest struct {
+	V      int      `json:"v"`
+	Inputs []string `json:"inputs"`
+}
+
+// EmbedReply answers an EmbedRequest: vectors in the inputs' order, or Error.
+type EmbedReply struct {
+	V           int         `json:"v"`
+	Vectors     [][]float32 `json:"vectors,omitempty"`
+	Tokens      int         `json:"tokens,omitempty"`
+	CostNanoUSD int64       `json:"cost_nano_usd,omitempty"`
+	Error       *Error      `json:"error,omitempty"`
+}

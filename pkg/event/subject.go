@@ -1,0 +1,99 @@
+package event
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Address is where a job was published: weir.jobs.<kind>.<lane>.<tenant>.
+type Address struct {
+	Kind   Kind
+	Lane   Lane
+	Tenant string
+}
+
+// Subject returns the intake subject of the address.
+func (a Address) Subject() string {
+	return "weir.jobs." + string(a.Kind) + "." + string(a.Lane) + "." + a.Tenant
+}
+
+// ParseAddress reads a job's intake subject.
+func ParseAddress(subject string) (Address, error) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 5 || parts[0] != "weir" || parts[1] != "jobs" {
+		return Address{}, Invalid("subject", "publish to weir.jobs.<kind>.<lane>.<tenant>", "%q is no job subject", subject)
+	}
+	a := Address{Kind: Kind(parts[2]), Lane: Lane(parts[3]), Tenant: parts[4]}
+	return a, a.Validate()
+}
+
+// Validate checks each part, naming the one that is wrong.
+func (a Address) Validate() error {
+	if a.Kind != KindIngest && a.Kind != KindGenerate {
+		return Invalid("kind", "use ingest or generate", "unknown kind %q", a.Kind)
+	}
+	if a.Lane != LaneInteractive && a.Lane != LaneBatch {
+		return Invalid("lane", "use interactive or batch", "unknown lane %q", a.Lane)
+	}
+	return CheckName("tenant", a.Tenant)
+}
+
+// EmbedSubject carries chunk batches to the embedder of a model.
+func EmbedSubject(model string, lane Lane, tenant string) string {
+	return fmt.Sprintf("weir.steps.embed.%s.%s.%s", model, lane, tenant)
+}
+
+// GenerateSubject carries tasks to the generator of a model.
+func GenerateSubject(model string, lane Lane, tenant string) string {
+	return fmt.Sprintf("weir.steps.generate.%s.%s.%s", model, lane, tenant)
+}
+
+// ResultSubject holds the one result of a job.
+func ResultSubject(tenant, job string) string { return "weir.results." + tenant + "." + job }
+
+// LifeSubject carries the events in the life of a job.
+func LifeSubject(tenant, job string) string { return "weir.events." + tenant + "." + job }
+
+// TokenSubject carries the pieces of an answer as they arrive.
+func TokenSubject(tenant, job string) string { return "weir.tokens." + tenant + "." + job }
+
+// DeadSubject keeps what a stage could not handle. The tenant may be unknown.
+func DeadSubject(stage, tenant string) string {
+	if CheckName("tenant", tenant) != nil {
+		tenant = "unknown"
+	}
+	return "weir.dead." + stage + "." + tenant
+}
+
+// EmbedRPC is the request subject of the embedder for query vectors.
+func EmbedRPC(model string) string { return "weir.rpc.embed." + model }
+
+// KindOf returns the kind of job a job or step subject belongs to.
+func KindOf(subject string) Kind {
+	if strings.HasPrefix(subject, "weir.jobs.ingest.") || strings.HasPrefix(subject, "weir.steps.embed.") {
+		return KindIngest
+	}
+	return KindGenerate
+}
+
+// TenantOf returns the tenant of a job or step subject: its last token.
+func TenantOf(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
+
+// CheckName checks a tenant, collection, document, job or model name: 1 to 64
+// characters of A-Z a-z 0-9 _ and -, so that it can be a subject token.
+func CheckName(field, name string) error {
+	const hint = "use 1 to 64 characters of A-Z a-z 0-9 _ -"
+	if name == "" {
+		return Invalid(field, hint, "missing")
+	}
+	if len(name) > 64 {
+		return Invalid(field, hint, "%d characters, more than 64", len(name))
+	}
+	for _, r := range name {
+		ok := r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+		if !ok {
+			return Invalid(field, hint, "character %q in %q", r, name)
+		}
+	}
+	return nil
+}

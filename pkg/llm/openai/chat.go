@@ -1,0 +1,170 @@
+package openai
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"strings"
+
+	goopenai "github.com/sashabaranov/go-openai"
+
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm"
+)
+
+// maxTextBytes bounds a completion.
+const maxTextBytes = 16 << 20
+
+// Chat implements llm.Chat. It always asks for a stream, so that a silent
+// provider is noticed early. Usage is zero when the provider reports none.
+//
+// A completion without any text is an error, as is a refusal; one cut off by
+// the token limit is a response with FinishReason "length".
+func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error) {
+	const doing = "chat completion"
+	if req.Model == "" {
+		return llm.ChatResponse{}, event.Invalid("model", "name a model of the provider", "%s: no model", doing)
+	}
+	if len(req.Messages) == 0 {
+		return llm.ChatResponse{}, event.Invalid("messages", "send at least one message", "%s: no messages", doing)
+	}
+	if ctx.Err() != nil {
+		return llm.ChatResponse{}, contextError(ctx, doing)
+	}
+	callCtx, dog := watch(ctx, c.cfg.Timeouts, true)
+	defer dog.stop()
+	cl := &call{stream: true, patch: c.chatPatch(req), idempotencyKey: req.IdempotencyKey, watch: dog}
+	stream, err := c.api.CreateChatCompletionStream(withCall(callCtx, cl), goopenai.ChatCompletionRequest{
+		Model:         alias,
+		StreamOptions: &goopenai.StreamOptions{IncludeUsage: true},
+	})
+	if err != nil {
+		return llm.ChatResponse{}, c.wrap(ctx, callCtx, cl, doing, err)
+	}
+	defer stream.Close()
+	a := answer{onDelta: req.OnDelta}
+	if err := a.read(stream); err != nil {
+		var aborted *abortError
+		if errors.As(err, &aborted) {
+			return llm.ChatResponse{}, aborted.err
+		}
+		return llm.ChatResponse{}, c.wrap(ctx, callCtx, cl, doing, err)
+	}
+	return a.response(doing)
+}
+
+// chatPatch is the request's body over what go-openai would send.
+func (c *Client) chatPatch(req llm.ChatRequest) map[string]any {
+	patch := maps.Clone(c.cfg.ExtraBody)
+	if patch == nil {
+		patch = map[string]any{}
+	}
+	delete(patch, "stream")
+	delete(patch, "stream_options")
+	patch["model"] = req.Model
+	patch["messages"] = req.Messages
+	if req.MaxTokens > 0 {
+		delete(patch, MaxTokens)
+		delete(patch, MaxCompletionTokens)
+		patch[c.cfg.MaxTokensField] = req.MaxTokens
+	}
+	if req.Temperature != nil {
+		patch["temperature"] = *req.Temperature
+	}
+	return patch
+}
+
+// abortError carries the error of OnDelta through.
+type abortError struct{ err error }
+
+// Error implements error.
+func (e *abortError) Error() string { return e.err.Error() }
+
+// answer gathers the pieces of a completion.
+type answer struct {
+	onDelta func(text string) error
+	text    strings.Builder
+	refusal strings.Builder
+	finish  string
+	model   string
+	usage   llm.Usage
+}
+
+// read consumes the stream to its end mark.
+func (a *answer) read(stream *goopenai.ChatCompletionStream) error {
+	for {
+		chunk, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil // after [DONE]: the doer reports any other end as an error
+		}
+		if err != nil {
+			return err
+		}
+		if err := a.add(chunk); err != nil {
+			return err
+		}
+	}
+}
+
+// add takes one chunk.
+func (a *answer) add(chunk goopenai.ChatCompletionStreamResponse) error {
+	if chunk.Model != "" {
+		a.model = chunk.Model
+	}
+	if u := chunk.Usage; u != nil {
+		a.usage = llm.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens}
+		if u.PromptTokensDetails != nil {
+			a.usage.CachedTokens = u.PromptTokensDetails.CachedTokens
+		}
+	}
+	for _, choice := range chunk.Choices {
+		if choice.Index != 0 {
+			continue
+		}
+		if choice.FinishReason != "" {
+			a.finish = string(choice.FinishReason)
+		}
+		a.refusal.WriteString(choice.Delta.Refusal)
+		if err := a.addText(choice.Delta.Content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *answer) addText(piece string) error {
+	if piece == "" {
+		return nil
+	}
+	a.text.WriteString(piece)
+	if a.text.Len() > maxTextBytes {
+		return errBadStream
+	}
+	if a.onDelta == nil {
+		return nil
+	}
+	if err := a.onDelta(piece); err != nil {
+		return &abortError{err}
+	}
+	return nil
+}
+
+// response judges the whole completion.
+func (a *answer) response(doing string) (llm.ChatResponse, error) {
+	switch {
+	case a.refusal.Len() > 0:
+		return llm.ChatResponse{}, event.Errorf(event.ClassContent, "%s: the model refused: %s", doing, cutText(a.refusal.String(), maxMessage))
+	case a.finish == "content_filter":
+		return llm.ChatResponse{}, event.Errorf(event.ClassContent, "%s: stopped by the provider's content filter", doing)
+	case a.finish == "":
+		return llm.ChatResponse{}, event.Errorf(event.ClassTruncated, "%s: the stream has no finish_reason", doing)
+	case a.finish == "error":
+		return llm.ChatResponse{}, event.Errorf(event.ClassUnavailable, "%s: the provider stopped with an error", doing)
+	case strings.TrimSpace(a.text.String()) == "" && a.finish == "length":
+		return llm.ChatResponse{}, event.Invalid("max_tokens", "raise max_tokens: the model used it up before writing any text", "%s: empty completion", doing)
+	case strings.TrimSpace(a.text.String()) == "":
+		return llm.ChatResponse{}, event.Errorf(event.ClassUnavailable, "%s: empty completion (finish_reason %s)", doing, a.finish)
+	}
+	return llm.ChatResponse{Text: a.text.String(), FinishReason: a.finish, Model: a.model, Usage: a.usage}, nil
+}

@@ -1,0 +1,146 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/config"
+	"github.com/weir-dev/weir/pkg/lifecycle"
+	"github.com/weir-dev/weir/pkg/telemetry"
+)
+
+// Config is what every service process is told, as WEIR_<FIELD_NAME>.
+type Config struct {
+	// NatsURL is the NATS server or a comma-separated list of a cluster's.
+	NatsURL string `split_words:"true"`
+	// NatsCreds is the path of a credentials file; "" uses none.
+	NatsCreds string `split_words:"true"`
+	// StreamReplicas of every stream: 1, or 3 in a cluster.
+	StreamReplicas int `split_words:"true"`
+	// HTTPAddr serves /healthz, /readyz and /metrics.
+	HTTPAddr string `split_words:"true"`
+	// LogLevel is debug, info, warn or error; LogFormat json or text.
+	LogLevel  string `split_words:"true"`
+	LogFormat string `split_words:"true"`
+}
+
+// DefaultConfig looks for NATS on this machine and serves health on port 8080.
+func DefaultConfig() Config {
+	return Config{NatsURL: nats.DefaultURL, StreamReplicas: 1, HTTPAddr: ":8080", LogLevel: "info", LogFormat: "json"}
+}
+
+// Prefix is that of the process's own environment variables.
+const Prefix = "WEIR"
+
+// Connect opens a connection that survives any outage of the server and may be
+// opened before the server is up.
+func Connect(cfg Config, name string) (*nats.Conn, error) {
+	opts := append(ConnOptions(name), nats.RetryOnFailedConnect(true))
+	if cfg.NatsCreds != "" {
+		opts = append(opts, nats.UserCredentials(cfg.NatsCreds))
+	}
+	nc, err := nats.Connect(cfg.NatsURL, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NATS at %s (WEIR_NATS_URL): %w", cfg.NatsURL, err)
+	}
+	return nc, nil
+}
+
+// ConnOptions are those of every connection of a service.
+func ConnOptions(name string) []nats.Option {
+	return []nats.Option{
+		nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
+		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
+	}
+}
+
+// Main is the main function of a service: it reads the settings of the process
+// and, under WEIR_<NAME>, of the service into cfg, runs what build makes of them
+// until a signal, and exits. A second signal exits at once.
+func Main[C any](name string, cfg *C, build func(Platform, *C) (lifecycle.Service, error)) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // gives the second signal back to the runtime
+	err := run(ctx, name, cfg, build)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+func run[C any](ctx context.Context, name string, cfg *C, build func(Platform, *C) (lifecycle.Service, error)) error {
+	process, prefix := DefaultConfig(), ServicePrefix(name)
+	if len(os.Args) > 1 {
+		return usage(os.Stderr, name, config.Settings(Prefix, process), config.Settings(prefix, cfg))
+	}
+	if err := errors.Join(config.Load(Prefix, &process), config.Load(prefix, cfg)); err != nil {
+		return err
+	}
+	logger, err := telemetry.NewLogger(os.Stderr, process.LogFormat, process.LogLevel)
+	if err != nil {
+		return err
+	}
+	nc, err := Connect(process, name)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	registry := telemetry.NewRegistry()
+	p := Platform{
+		Logger: logger.With("service", name), Registerer: registry, NATS: nc, Now: time.Now,
+		Tracer: noop.NewTracerProvider().Tracer("weir"),
+	}
+	health := telemetry.NewServer(process.HTTPAddr, registry)
+	return lifecycle.Run(ctx, health.SetServing,
+		func(context.Context) ([]lifecycle.Member, error) {
+			return []lifecycle.Member{{Name: "health", Service: health}}, nil
+		},
+		func(ctx context.Context) ([]lifecycle.Member, error) {
+			if err := EnsureStreams(ctx, p, process.StreamReplicas); err != nil {
+				return nil, err
+			}
+			service, err := build(p, cfg)
+			if err != nil {
+				return nil, err
+			}
+			return []lifecycle.Member{{Name: name, Service: service}}, nil
+		})
+}
+
+// ServicePrefix is that of a service's own environment variables.
+func ServicePrefix(name string) string { return Prefix + "_" + config.EnvName(name) }
+
+// EnsureStreams waits for NATS and makes the streams.
+func EnsureStreams(ctx context.Context, p Platform, replicas int) error {
+	b, err := bus.New(p.NATS)
+	if err != nil {
+		return err
+	}
+	limits := bus.DefaultLimits()
+	limits.Replicas = replicas
+	return lifecycle.Retry(ctx, p.Logger, "NATS JetStream", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		return b.Ensure(ctx, limits)
+	})
+}
+
+// usage prints the environment variables; a service takes no arguments.
+func usage(w io.Writer, name string, groups ...[]config.Setting) error {
+	fmt.Fprintf(w, "%s takes its settings from the environment:\n\n", name)
+	for _, group := range groups {
+		for _, s := range group {
+			fmt.Fprintf(w, "  %-42s %s\n", s.Name, s.Value)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+// Headers of a dead letter. Its body is the original message's; publishing that
+// to the original subject redrives it.
+const (
+	HeaderErrorClass = "Weir-Error-Class"
+	HeaderError      = "Weir-Error"
+	HeaderSubject    = "Weir-Subject"
+	HeaderDeliveries = "Weir-Deliveries"
+	HeaderJob        = "Weir-Job"
+)
+
+// delivery is a message and what the runner knows of its job.
+type delivery struct {
+	msg    *bus.Message
+	tenant string
+	head   event.Head
+	named  bool // the id is the message's own
+}
+
+func (r *Runner) delivery(msg *bus.Message) *delivery {
+	d := &delivery{msg: msg, tenant: event.TenantOf(msg.Subject)}
+	d.peek()
+	return d
+}
+
+// peek reads the job's head from the body. A job without an id is named after
+// its stored message.
+func (d *delivery) peek() {
+	head, ok := event.Peek(d.msg.Data)
+	d.head, d.named = head, head.ID != ""
+	if ok && !d.named {
+		d.head.ID = d.msg.JobID("")
+	}
+}
+
+// settle ends a delivery: outputs stored and acked, or the failure decided.
+func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err error) {
+	if err == nil {
+		err = r.bus.Publish(ctx, outs...)
+	}
+	if err == nil {
+		r.finish(d, outs)
+		return
+	}
+	if errors.Is(context.Cause(ctx), ErrStopped) {
+		r.retry(d, 0) // not the job's fault: another worker may have it at once
+		return
+	}
+	cause := event.AsError(err)
+	if cause.Class == event.ClassDeadline && !r.deadlinePassed(d) {
+		// The runner's own time limit, not the job's.
+		cause = &event.Error{Class: event.ClassUnavailable, Message: fmt.Sprintf("no end after %s: %v", r.cfg.Timeout, err), Err: err}
+	}
+	if cause.Class.Retryable() && d.msg.Deliveries < r.cfg.MaxDeliveries {
+		if delay := r.backoff(d.msg.Deliveries, cause.RetryAfter); !r.passedAfter(d, delay) {
+			r.notify(d, event.Life{Type: event.LifeRetrying, Error: cause, RetryMS: delay.Milliseconds()})
+			r.retry(d, delay)
+			return
+		}
+	}
+	r.giveUp(ctx, d, cause)
+}
+
+// finish acks a message whose outputs are stored.
+func (r *Runner) finish(d *delivery, outs []bus.Out) {
+	if err := d.msg.Ack(); err != nil {
+		r.p.Logger.Warn("acking message", "stage", r.cfg.Name, "job", d.head.ID, "error", err)
+	}
+	for _, out := range outs {
+		if out.Subject == event.ResultSubject(d.tenant, d.head.ID) {
+			r.notify(d, event.Life{Type: event.LifeFinished})
+		}
+	}
+}
+
+func (r *Runner) retry(d *delivery, delay time.Duration) {
+	if err := d.msg.Retry(delay); err != nil {
+		// Redelivered after AckWait all the same.
+		r.p.Logger.Warn("handing message back", "stage", r.cfg.Name, "job", d.head.ID, "error", err)
+	}
+}
+
+// giveUp stores the failure where the user looks and, if it may be wanted
+// again, the message itself; then acks.
+func (r *Runner) giveUp(ctx context.Context, d *delivery, cause *event.Error) {
+	var outs []bus.Out
+	if d.head.ID == "" || cause.Class.DeadLetter() {
+		outs = append(outs, r.deadLetter(d, cause))
+	}
+	if d.head.ID != "" {
+		out, err := ResultOut(r.failure(d, cause))
+		if err != nil {
+			cause = event.AsError(err)
+		} else {
+			outs = append(outs, out)
+		}
+	}
+	r.p.Logger.Warn("giving up", "stage", r.cfg.Name, "job", d.head.ID, "subject", d.msg.Subject,
+		"class", cause.Class, "error", cause.Error(), "deliveries", d.msg.Deliveries)
+	if err := r.bus.Publish(ctx, outs...); err != nil {
+		r.retry(d, r.backoff(d.msg.Deliveries, 0)) // keep it rather than lose the failure
+		return
+	}
+	r.finish(d, outs)
+}
+
+// failure is the failed result of the job.
+func (r *Runner) failure(d *delivery, cause *event.Error) event.Result {
+	receipt := d.head.Receipt
+	since := d.head.SubmittedAt
+	if since.IsZero() {
+		since = d.msg.Stored
+	}
+	now := r.p.Now()
+	receipt.TotalMS = event.Milliseconds(now.Sub(since))
+	return event.Result{
+		V: event.Version, ID: d.head.ID, Tenant: d.tenant, Kind: event.KindOf(d.msg.Subject),
+		Status: event.StatusFailed, Error: cause, Receipt: receipt, FinishedAt: now.UTC(),
+	}
+}
+
+func (r *Runner) deadLetter(d *delivery, cause *event.Error) bus.Out {
+	header := nats.Header{}
+	for key, values := range d.msg.Header {
+		if key != nats.MsgIdHdr {
+			header[key] = values
+		}
+	}
+	header.Set(HeaderErrorClass, string(cause.Class))
+	header.Set(HeaderError, oneLine(cause.Error()))
+	header.Set(HeaderSubject, d.msg.Subject)
+	header.Set(HeaderDeliveries, strconv.Itoa(d.msg.Deliveries))
+	header.Set(HeaderJob, d.head.ID)
+	data := d.msg.Data
+	if header.Get(bus.HeaderPayload) != "" {
+		data = nil // still in the bucket
+	}
+	return bus.Out{
+		Subject: event.DeadSubject(r.cfg.Name, d.tenant), Data: data, Header: header,
+		ID: fmt.Sprintf("%s.%d.%d.dead", d.msg.Stream, d.msg.Sequence, d.msg.Stored.UnixNano()),
+	}
+}
+
+// oneLine keeps an error within a header: no line breaks, at most 1 KiB.
+func oneLine(text string) string {
+	text = strconv.Quote(text)
+	return text[1:min(len(text)-1, 1024)]
+}
+
+// backoff is the delay before the next delivery: a random half to whole of
+// base * 2^(deliveries-1), capped, and never less than atLeast.
+func (r *Runner) backoff(deliveries int, atLeast time.Duration) time.Duration {
+	delay := r.cfg.BackoffBase << min(deliveries-1, 20)
+	if delay <= 0 || delay > r.cfg.BackoffCap {
+		delay = r.cfg.BackoffCap
+	}
+	delay = delay/2 + rand.N(delay/2+1) //nolint:gosec // jitter
+	return max(delay, atLeast)
+}
+
+func (r *Runner) deadlinePassed(d *delivery) bool { return r.passedAfter(d, 0) }
+
+func (r *Runner) passedAfter(d *delivery, delay time.Duration) bool {
+	return !d.head.Deadline.IsZero() && !r.p.Now().Add(delay).Before(d.head.Deadline)
+}
+
+// notify publishes an event in the life of the job; it is a view, so its loss
+// is not an error.
+func (r *Runner) notify(d *delivery, life event.Life) {
+	if d.head.ID == "" || event.CheckName("tenant", d.tenant) != nil {
+		return
+	}
+	life.Stage, life.Attempt = r.cfg.Name, d.msg.Deliveries
+	out := LifeOut(d.tenant, d.head.ID, r.p.Now(), life)
+	if err := r.bus.Conn().Publish(out.Subject, out.Data); err != nil {
+		r.p.Logger.Debug("publishing life event", "stage", r.cfg.Name, "job", d.head.ID, "error", err)
+	}
+}
+
+// LifeOut is the message for an event in the life of a job.
+func LifeOut(tenant, job string, now time.Time, life event.Life) bus.Out {
+	life.V, life.ID, life.At = event.Version, job, now.UTC()
+	data, err := json.Marshal(life)
+	if err != nil {
+		data = []byte("{}") // cannot happen: Life has plain fields only
+	}
+	return bus.Out{Subject: event.LifeSubject(tenant, job), Data: data, View: true}
+}
+
+// ResultOut is the message that stores a result.
+func ResultOut(result event.Result) (bus.Out, error) {
+	return JSONOut(event.ResultSubject(result.Tenant, result.ID), result.Tenant+"."+result.ID+".result", result)
+}
+
+// JSONOut is a message with value in JSON and the dedupe id.
+func JSONOut(subject, id string, value any) (bus.Out, error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return bus.Out{}, fmt.Errorf("encoding %s: %w", subject, err)
+	}
+	return bus.Out{Subject: subject, ID: id, Data: data}, nil
+}

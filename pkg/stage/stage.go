@@ -1,0 +1,109 @@
+// Package stage runs the steps of the pipeline. A step is a function from one
+// message to messages; the runner does everything else: it fetches one message
+// per free slot, keeps it alive from receipt on, publishes the outputs with
+// their dedupe ids, waits until they are stored, and only then acks. When the
+// step fails, the class of the error decides what becomes of the message:
+//
+//	retryable        back to the queue after a jittered, growing delay,
+//	                 until MaxDeliveries; then as any other failure
+//	any other class  a failed result with the cause on the job's subject, and a
+//	                 dead letter as well if a redrive could help
+//	                 (event.Class.DeadLetter) or if no job id is known
+//
+// A process may die at any point: the message is delivered again, and outputs
+// that were stored are recognised by their ids.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weir-dev/weir/pkg/bus"
+)
+
+// Handler is one step of the pipeline. It returns the messages to publish and
+// must give equal outputs equal ids when a message comes again. Its context
+// ends at the job's deadline, the runner's Timeout, or a forced stop.
+type Handler interface {
+	Handle(ctx context.Context, in *bus.Message) ([]bus.Out, error)
+}
+
+// HandlerFunc makes a function a Handler.
+type HandlerFunc func(ctx context.Context, in *bus.Message) ([]bus.Out, error)
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
+	return f(ctx, in)
+}
+
+// Source is a consumer to pull from, with its own slots, so that one source's
+// backlog never takes another's workers.
+type Source struct {
+	Consumer bus.Consumer
+	// Slots is how many of its messages this process works on at once.
+	Slots int
+}
+
+// Config says how a stage runs.
+type Config struct {
+	// Name is the stage's name in metrics, logs, life events and dead letters.
+	Name string
+	// Sources are pulled from side by side.
+	Sources []Source
+	// Timeout bounds one handling of one message.
+	Timeout time.Duration
+	// MaxDeliveries is how often a message may be delivered, crashes included,
+	// before it is given up.
+	MaxDeliveries int
+	// BackoffBase is the mean delay before the first retry; it doubles with
+	// each delivery up to BackoffCap.
+	BackoffBase, BackoffCap time.Duration
+	// DrainTimeout is how long messages in work may finish after a stop.
+	DrainTimeout time.Duration
+}
+
+// WithDefaults fills unset fields: 5 min timeout, 8 deliveries, retries from
+// 0.5 s to 30 s, 20 s to drain.
+func (c Config) WithDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Minute
+	}
+	if c.MaxDeliveries == 0 {
+		c.MaxDeliveries = 8
+	}
+	if c.BackoffBase == 0 {
+		c.BackoffBase = 500 * time.Millisecond
+	}
+	if c.BackoffCap == 0 {
+		c.BackoffCap = 30 * time.Second
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 20 * time.Second
+	}
+	return c
+}
+
+// Validate names the field that can't be run with.
+func (c Config) Validate() error {
+	if c.Name == "" {
+		return errors.New("stage: Name: missing")
+	}
+	if len(c.Sources) == 0 {
+		return fmt.Errorf("stage %s: Sources: none, want at least one consumer", c.Name)
+	}
+	for _, s := range c.Sources {
+		if s.Slots < 1 {
+			return fmt.Errorf("stage %s: Slots of %s: got %d, want at least 1", c.Name, s.Consumer.Durable, s.Slots)
+		}
+	}
+	if c.MaxDeliveries < 1 {
+		return fmt.Errorf("stage %s: MaxDeliveries: got %d, want at least 1", c.Name, c.MaxDeliveries)
+	}
+	return nil
+}
+
+// ErrStopped is the cause of a handler's cancelled context when the process
+// stops and the drain time is over.
+var ErrStopped = errors.New("stage stopped")

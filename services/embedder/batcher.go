@@ -1,0 +1,181 @@
+package embedder
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm"
+)
+
+// batcher joins the chunks of all documents in work into calls to the provider
+// of up to BatchItems chunks and BatchBytes bytes. A call waits at most Linger
+// to be filled.
+type batcher struct {
+	cfg      Config
+	embedder llm.Embedder
+	metrics  *metrics
+	in       chan *item
+	calls    chan struct{} // a semaphore of cfg.Calls
+}
+
+// item is one text under way; its document's wait group is done with it.
+type item struct {
+	doc  *document
+	at   int // index in the document
+	text string
+}
+
+// document gathers the vectors of one call to embed.
+type document struct {
+	ctx     context.Context //nolint:containedctx // a request's context travels with it through the queue
+	pending sync.WaitGroup
+
+	mu      sync.Mutex
+	vectors [][]float32
+	tokens  int
+	err     error
+}
+
+func newBatcher(cfg Config, e llm.Embedder, m *metrics) *batcher {
+	return &batcher{cfg: cfg, embedder: e, metrics: m, in: make(chan *item), calls: make(chan struct{}, cfg.Calls)}
+}
+
+// embed returns a vector per text and the document's share of the tokens. On
+// an error of any of its calls it returns the first one.
+func (b *batcher) embed(ctx context.Context, texts []string) ([][]float32, int, error) {
+	doc := &document{ctx: ctx, vectors: make([][]float32, len(texts))}
+	for i, text := range texts {
+		doc.pending.Add(1)
+		select {
+		case b.in <- &item{doc: doc, at: i, text: text}:
+		case <-ctx.Done():
+			doc.pending.Done()
+			doc.pending.Wait()
+			return nil, 0, fmt.Errorf("waiting for a batch: %w", context.Cause(ctx))
+		}
+	}
+	doc.pending.Wait()
+	return doc.vectors, doc.tokens, doc.err
+}
+
+// run forms batches until ctx ends; no call to embed may be under way then.
+func (b *batcher) run(ctx context.Context) {
+	var batch []*item
+	var bytes int
+	linger := time.NewTimer(time.Hour)
+	linger.Stop()
+	flush := func() {
+		linger.Stop()
+		full := batch
+		batch, bytes = nil, 0
+		b.calls <- struct{}{}
+		go func() {
+			defer func() { <-b.calls }()
+			b.call(full)
+		}()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case it := <-b.in:
+			if len(batch) > 0 && bytes+len(it.text) > b.cfg.BatchBytes {
+				flush()
+			}
+			if len(batch) == 0 {
+				linger.Reset(b.cfg.Linger)
+			}
+			batch, bytes = append(batch, it), bytes+len(it.text)
+			if len(batch) >= b.cfg.BatchItems {
+				flush()
+			}
+		case <-linger.C:
+			flush()
+		}
+	}
+}
+
+// call embeds one batch. When the provider refuses a batch of several
+// documents for what is in it, each document is tried by itself, so that one
+// document's fault is not another's.
+func (b *batcher) call(batch []*item) {
+	documents := split(batch)
+	err := b.try(batch, len(documents) == 1)
+	if err == nil {
+		return
+	}
+	if len(documents) == 1 || event.AsError(err).Class.Retryable() {
+		fail(batch, err)
+		return
+	}
+	for _, items := range documents {
+		if err := b.try(items, true); err != nil {
+			fail(items, err)
+		}
+	}
+}
+
+// try makes one call and hands out its vectors. A call for one document ends
+// with that document's context.
+func (b *batcher) try(items []*item, single bool) error {
+	ctx := context.Background()
+	if single {
+		ctx = items[0].doc.ctx
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+	defer cancel()
+	texts, bytes := make([]string, len(items)), 0
+	for i, it := range items {
+		texts[i], bytes = it.text, bytes+len(it.text)
+	}
+	response, err := b.embedder.Embed(ctx, llm.EmbedRequest{Model: b.cfg.ProviderModel, Inputs: texts, Dimensions: b.cfg.Dimensions})
+	if err != nil {
+		return err
+	}
+	b.metrics.observe(len(items), response.Usage.PromptTokens)
+	left, leftBytes := response.Usage.PromptTokens, bytes
+	for i, it := range items {
+		// Shares by size; what rounding leaves goes to the later ones.
+		share := left
+		if leftBytes > 0 {
+			share = left * len(it.text) / leftBytes
+		}
+		left, leftBytes = left-share, leftBytes-len(it.text)
+		it.doc.add(it.at, response.Vectors[i], share)
+	}
+	return nil
+}
+
+func (d *document) add(at int, vector []float32, tokens int) {
+	d.mu.Lock()
+	d.vectors[at], d.tokens = vector, d.tokens+tokens
+	d.mu.Unlock()
+	d.pending.Done()
+}
+
+func fail(items []*item, err error) {
+	for _, it := range items {
+		it.doc.mu.Lock()
+		if it.doc.err == nil {
+			it.doc.err = err
+		}
+		it.doc.mu.Unlock()
+		it.doc.pending.Done()
+	}
+}
+
+// split groups a batch by document, in order.
+func split(batch []*item) [][]*item {
+	var groups [][]*item
+	for _, it := range batch {
+		if n := len(groups); n > 0 && groups[n-1][0].doc == it.doc {
+			groups[n-1] = append(groups[n-1], it)
+			continue
+		}
+		groups = append(groups, []*item{it})
+	}
+	return groups
+}

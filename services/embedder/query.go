@@ -1,0 +1,84 @@
+package embedder
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm"
+)
+
+// queries answers requests for query vectors (event.EmbedRPC). A query is
+// embedded at once: somebody waits for it.
+type queries struct {
+	nc       *nats.Conn
+	cfg      Config
+	embedder llm.Embedder
+	metrics  *metrics
+}
+
+// maxQueryInputs bounds one request.
+const maxQueryInputs = 64
+
+// queryBacklog is how many requests may wait for a free call in this process.
+const queryBacklog = 1024
+
+// start serves until the returned function is called, which waits for the
+// requests in work.
+func (q *queries) start() (stop func(), err error) {
+	requests := make(chan *nats.Msg, queryBacklog)
+	sub, err := q.nc.ChanQueueSubscribe(event.EmbedRPC(q.cfg.Model), "embedder", requests)
+	if err != nil {
+		return nil, fmt.Errorf("serving query vectors: %w", err)
+	}
+	var workers sync.WaitGroup
+	for range max(q.cfg.InteractiveSlots, q.cfg.Calls) {
+		workers.Go(func() {
+			for msg := range requests {
+				q.reply(msg)
+			}
+		})
+	}
+	return sync.OnceFunc(func() {
+		sub.Unsubscribe() //nolint:errcheck // the connection may be gone
+		close(requests)
+		workers.Wait()
+	}), nil
+}
+
+func (q *queries) reply(msg *nats.Msg) {
+	reply := event.EmbedReply{V: event.Version}
+	if err := q.embed(msg.Data, &reply); err != nil {
+		reply.Error = event.AsError(err)
+	}
+	data, err := json.Marshal(reply)
+	if err != nil {
+		return // cannot happen: plain fields only
+	}
+	msg.Respond(data) //nolint:errcheck // the asker's timeout tells it
+}
+
+func (q *queries) embed(data []byte, reply *event.EmbedReply) error {
+	request, err := event.Decode[event.EmbedRequest](data)
+	if err != nil {
+		return err
+	}
+	if n := len(request.Inputs); n == 0 || n > maxQueryInputs {
+		return event.Invalid("inputs", fmt.Sprintf("send 1 to %d texts", maxQueryInputs), "got %d", n)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.CallTimeout)
+	defer cancel()
+	response, err := q.embedder.Embed(ctx, llm.EmbedRequest{
+		Model: q.cfg.ProviderModel, Inputs: request.Inputs, Dimensions: q.cfg.Dimensions})
+	if err != nil {
+		return fmt.Errorf("embedding query: %w", err)
+	}
+	q.metrics.observe(len(request.Inputs), response.Usage.PromptTokens)
+	reply.Vectors, reply.Tokens = response.Vectors, response.Usage.PromptTokens
+	reply.CostNanoUSD = int64(reply.Tokens) * q.cfg.Price
+	return nil
+}

@@ -1,0 +1,16 @@
+package router
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	retrieval prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{retrieval: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "weir_router_retrieval_seconds", Help: "Time to embed a question and find its sources.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14), // 1 ms to 8 s
+	})}
+	reg.MustRegister(m.retrieval)
+	return m
+}

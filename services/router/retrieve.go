@@ -1,0 +1,107 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/vector"
+)
+
+// ground finds the sources for the job's question and puts them into the
+// task's prompt.
+func (s *Service) ground(ctx context.Context, job *event.GenerateJob, task *event.GenerateTask) error {
+	last := job.Messages[len(job.Messages)-1]
+	if last.Role != "user" {
+		return event.Invalid(fmt.Sprintf("messages[%d].role", len(job.Messages)-1),
+			"end with the user's question: it is what is looked up", "got %q", last.Role)
+	}
+	query, err := s.embed(ctx, last.Content, &task.Receipt)
+	if err != nil {
+		return err
+	}
+	hits, err := s.search(ctx, job, query)
+	if err != nil {
+		return err
+	}
+	hits = fit(hits, s.cfg.ContextBytes)
+	task.Messages = groundedPrompt(job.Messages, hits)
+	task.Sources = numbered(hits)
+	return nil
+}
+
+// embed asks the embedder for the question's vector.
+func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt) ([]float32, error) {
+	data, err := json.Marshal(event.EmbedRequest{V: event.Version, Inputs: []string{text}})
+	if err != nil {
+		return nil, fmt.Errorf("encoding query: %w", err)
+	}
+	waiting, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
+	defer cancel()
+	msg, err := s.nc.RequestWithContext(waiting, event.EmbedRPC(s.cfg.EmbeddingModel), data)
+	if err != nil {
+		return nil, s.embedderDown(ctx, err)
+	}
+	reply, err := event.Decode[event.EmbedReply](msg.Data)
+	if err != nil {
+		return nil, fmt.Errorf("reading query vector: %w", err)
+	}
+	if reply.Error != nil {
+		return nil, fmt.Errorf("embedding query: %w", reply.Error)
+	}
+	if len(reply.Vectors) != 1 {
+		return nil, event.Errorf(event.ClassInternal, "embedder gave %d vectors for one query", len(reply.Vectors))
+	}
+	receipt.Add(event.Attempt{Model: s.cfg.EmbeddingModel, PromptTokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD})
+	return reply.Vectors[0], nil
+}
+
+func (s *Service) embedderDown(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("embedding query: %w", context.Cause(ctx))
+	}
+	e := event.Errorf(event.ClassUnavailable, "embedding query: %w", err)
+	if errors.Is(err, nats.ErrNoResponders) {
+		e.Hint = fmt.Sprintf("start an embedder for model %q", s.cfg.EmbeddingModel)
+	}
+	return e
+}
+
+// search finds the nearest chunks in the job's collection.
+func (s *Service) search(ctx context.Context, job *event.GenerateJob, query []float32) ([]vector.Hit, error) {
+	topK := job.RAG.TopK
+	if topK == 0 {
+		topK = s.cfg.TopK
+	}
+	scope := vector.Scope{Tenant: job.Tenant, Collection: job.RAG.Collection}
+	searching, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
+	defer cancel()
+	hits, err := s.store.Search(searching, s.cfg.Index(), vector.Query{Scope: scope, Vector: query, TopK: topK})
+	if err != nil {
+		return nil, s.storeDown(ctx, err)
+	}
+	if len(hits) > 0 {
+		return hits, nil
+	}
+	n, err := s.store.Count(searching, s.cfg.Index(), scope)
+	if err != nil {
+		return nil, s.storeDown(ctx, err)
+	}
+	if n == 0 {
+		return nil, event.Invalid("rag.collection", "ingest documents into it first, or check the name and the tenant",
+			"tenant %q has no collection %q", job.Tenant, job.RAG.Collection)
+	}
+	return nil, nil
+}
+
+// storeDown tells the search's own time limit from the job's.
+func (s *Service) storeDown(ctx context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return event.Errorf(event.ClassUnavailable, "searching %s: no answer after %s: %w", s.cfg.QdrantAddr, s.cfg.RetrieveTimeout, err)
+	}
+	return fmt.Errorf("searching: %w", err)
+}
