@@ -3,12 +3,56 @@ module github.com/weir-dev/weir/test
 go 1.26.0
 
 require (
+	github.com/nats-io/nats.go v1.55.0
+	github.com/weir-dev/weir/cmd/weir v0.0.0
 	github.com/weir-dev/weir/embedded v0.0.0
 	github.com/weir-dev/weir/pkg v0.0.0
-	github.com/weir-dev/weir/services/embedder v0.0.0
 	github.com/weir-dev/weir/services/generator v0.0.0
-	github.com/weir-dev/weir/services/ingestor v0.0.0
 	github.com/weir-dev/weir/services/router v0.0.0
+)
+
+require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/chewxy/math32 v1.10.1 // indirect
+	github.com/dlclark/regexp2/v2 v2.5.1 // indirect
+	github.com/gofrs/flock v0.13.2 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/kelseyhightower/envconfig v1.4.0 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
+	github.com/nats-io/nkeys v0.4.16 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
+	github.com/prometheus/client_golang v1.25.0 // indirect
+	github.com/prometheus/client_model v0.6.3 // indirect
+	github.com/prometheus/common v0.72.0 // indirect
+	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/qdrant/go-client v1.18.3 // indirect
+	github.com/sashabaranov/go-openai v1.43.0 // indirect
+	github.com/tiktoken-go/tokenizer v0.10.0 // indirect
+	github.com/viterin/partial v1.1.0 // indirect
+	github.com/viterin/vek v0.4.3 // indirect
+	github.com/weir-dev/weir/services/embedder v0.0.0 // indirect
+	github.com/weir-dev/weir/services/ingestor v0.0.0 // indirect
+	github.com/yuin/goldmark v1.8.7 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
+	go.opentelemetry.io/otel v1.47.0 // indirect
+	go.opentelemetry.io/otel/trace v1.47.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/exp v0.0.0-20230817173708-d852ddb80c63 // indirect
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/sync v0.25.0
+	golang.org/x/sys v0.50.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+	google.golang.org/grpc v1.85.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 )
 
 replace github.com/weir-dev/weir/pkg => ../pkg
@@ -22,3 +66,5 @@ replace github.com/weir-dev/weir/services/embedder => ../services/embedder
 replace github.com/weir-dev/weir/services/router => ../services/router
 
 replace github.com/weir-dev/weir/services/generator => ../services/generator
+
+replace github.com/weir-dev/weir/cmd/weir => ../cmd/weir

@@ -18,11 +18,17 @@ type demoCmd struct {
 
 // questions are the demo's own: two that Weir's documents answer and one that
 // they do not.
-var questions = []string{
-	"How does Weir make sure that no job is lost?",
-	"Which message does a stage ack, and when?",
-	"What is the capital of Mongolia?",
+func questions() []string {
+	return []string{
+		"How is nothing lost when a process dies?",
+		"What does the receipt of a job say?",
+		"What is the capital of Mongolia?",
+	}
 }
+
+// demoPerToken slows the simulator down to a fast model's pace, so that one sees
+// the answer stream.
+const demoPerToken = 15 * time.Millisecond
 
 // Run starts everything on a temporary directory, runs the main job through the
 // queues, and stops it again.
@@ -31,7 +37,7 @@ func (c *demoCmd) Run(e *env) error {
 		c.Paths = []string{"README.md", "docs"}
 	}
 	if len(c.Question) == 0 {
-		c.Question = questions
+		c.Question = questions()
 	}
 	files, err := collect(c.Paths)
 	if err != nil {
@@ -44,6 +50,7 @@ func (c *demoCmd) Run(e *env) error {
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
 	cfg := up.DefaultConfig(dir)
 	cfg.NatsAddr, cfg.Process.HTTPAddr = "", ""
+	cfg.Sim.PerToken = demoPerToken
 	log, err := telemetry.NewLogger(e.err, "text", "warn")
 	if err != nil {
 		return err

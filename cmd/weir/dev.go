@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/weir-dev/weir/embedded/llmsim"
 	"github.com/weir-dev/weir/embedded/natsd"
@@ -54,13 +55,15 @@ func (c *devQdrantCmd) Run(e *env) error {
 }
 
 type devSimCmd struct {
-	Addr string `default:"127.0.0.1:8087" help:"Address to listen on."`
+	Addr     string        `default:"127.0.0.1:8087" help:"Address to listen on."`
+	TTFT     time.Duration `name:"ttft" default:"0" help:"Wait before the first token of a completion and before an embeddings answer."`
+	PerToken time.Duration `default:"0" help:"Wait for each token after the first."`
 }
 
 // Run runs the simulator until a signal.
 func (c *devSimCmd) Run(e *env) error {
 	cfg := llmsim.DefaultConfig()
-	cfg.Addr = c.Addr
+	cfg.Addr, cfg.TTFT, cfg.PerToken = c.Addr, c.TTFT, c.PerToken
 	server, err := llmsim.New(cfg)
 	if err != nil {
 		return err

@@ -11,20 +11,22 @@ const description = `Event-driven, asynchronous LLM inference on NATS JetStream 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 the job failed, 4 no result (yet), 5 Weir can't be reached, 6 timed out.`
 
 // examples are shown at the end of each command's help.
-var examples = map[string]string{
-	"up":         "weir up --data-dir ./weir-data",
-	"ingest":     "weir ingest README.md docs/ --collection handbook",
-	"ask":        `weir ask "How is a job kept from being lost?" --collection handbook`,
-	"submit":     `echo '{"v":1,"id":"q1","messages":[{"role":"user","content":"Hello"}]}' | weir submit - --wait`,
-	"result":     "weir result q1 --json",
-	"watch":      "weir watch q1",
-	"status":     "weir status --json",
-	"config":     "weir config --changed",
-	"demo":       "weir demo README.md docs/",
-	"dev nats":   "weir dev nats --addr 127.0.0.1:4222 --data-dir ./nats-data",
-	"dev qdrant": "weir dev qdrant --addr 127.0.0.1:6334 --data-dir ./qdrant-data",
-	"dev llmsim": "weir dev llmsim --addr 127.0.0.1:8087",
-	"version":    "weir version --json",
+func examples() map[string]string {
+	return map[string]string{
+		"up":         "weir up --data-dir ./weir-data",
+		"ingest":     "weir ingest README.md docs/ --collection handbook",
+		"ask":        `weir ask "How is a job kept from being lost?" --collection handbook`,
+		"submit":     `echo '{"v":1,"id":"q1","messages":[{"role":"user","content":"Hello"}]}' | weir submit - --wait`,
+		"result":     "weir result q1 --json",
+		"watch":      "weir watch q1",
+		"status":     "weir status --json",
+		"config":     "weir config --changed",
+		"demo":       "weir demo README.md docs/",
+		"dev nats":   "weir dev nats --addr 127.0.0.1:4222 --data-dir ./nats-data",
+		"dev qdrant": "weir dev qdrant --addr 127.0.0.1:6334 --data-dir ./qdrant-data",
+		"dev llmsim": "weir dev llmsim --addr 127.0.0.1:8087",
+		"version":    "weir version --json",
+	}
 }
 
 // helpWithExample prints kong's help and the command's example.
@@ -33,7 +35,7 @@ func helpWithExample(options kong.HelpOptions, ctx *kong.Context) error {
 		return fmt.Errorf("printing help: %w", err)
 	}
 	if node := ctx.Selected(); node != nil {
-		if example, ok := examples[commandPath(node)]; ok {
+		if example, ok := examples()[commandPath(node)]; ok {
 			fmt.Fprintf(ctx.Stdout, "\nExample:\n  %s\n", example)
 		}
 	}

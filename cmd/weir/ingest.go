@@ -24,9 +24,15 @@ type ingestCmd struct {
 	Timeout    time.Duration `default:"0" help:"How long to wait for all of them (0: for ever)."`
 }
 
-// extensions are the files taken from a folder; a file named by itself is
-// always sent, and refused with a reason if it can't be read.
-var extensions = map[string]bool{".md": true, ".markdown": true, ".txt": true, ".text": true}
+// isDocument reports whether a file of a folder is taken; a file named by itself
+// is always sent, and refused with a reason if it can't be read.
+func isDocument(path string) bool {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".md", ".markdown", ".txt", ".text":
+		return true
+	}
+	return false
+}
 
 // Run stores the documents and waits until all are indexed.
 func (c *ingestCmd) Run(e *env) error {
@@ -127,7 +133,7 @@ func walk(root string, add func(string)) error {
 			return err
 		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
 			return filepath.SkipDir
-		case entry.Type().IsRegular() && extensions[strings.ToLower(filepath.Ext(path))]:
+		case entry.Type().IsRegular() && isDocument(path):
 			add(path)
 		}
 		return nil

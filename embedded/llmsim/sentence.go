@@ -18,13 +18,14 @@ type sentence struct {
 }
 
 var (
-	bulletPattern   = regexp.MustCompile(`^\s*(?:[-*+•]|\d{1,3}[.)])\s+`)
-	headingPattern  = regexp.MustCompile(`^\s{0,3}#{1,6}\s+`)
-	tableRule       = regexp.MustCompile(`^\s*\|?[\s:|-]*-[\s:|-]*$`)
-	imagePattern    = regexp.MustCompile(`!\[[^\]]*\]\([^)]*\)`)
-	linkPattern     = regexp.MustCompile(`\[([^\]]+)\]\([^)]*\)`)
-	notePattern     = regexp.MustCompile(`\[\^?\d+\]`)
-	tagPattern      = regexp.MustCompile(`</?[a-zA-Z][^<>]*>`)
+	bulletPattern  = regexp.MustCompile(`^\s*(?:[-*+•]|\d{1,3}[.)])\s+`)
+	headingPattern = regexp.MustCompile(`^\s{0,3}#{1,6}\s+`)
+	tableRule      = regexp.MustCompile(`^\s*\|?[\s:|-]*-[\s:|-]*$`)
+	imagePattern   = regexp.MustCompile(`!\[[^\]]*\]\([^)]*\)`)
+	linkPattern    = regexp.MustCompile(`\[([^\]]+)\]\([^)]*\)`)
+	notePattern    = regexp.MustCompile(`\[\^?\d+\]`)
+	// tagPattern is an HTML tag, or a code span, which may hold what looks like one.
+	tagPattern      = regexp.MustCompile("`[^`]*`|</?[a-zA-Z][^<>]*>")
 	emphasisPattern = regexp.MustCompile(`\*\*|__|~~`)
 	spacePattern    = regexp.MustCompile(`\s+`)
 )
@@ -107,7 +108,12 @@ func clean(s string) string {
 	s = imagePattern.ReplaceAllString(s, "")
 	s = linkPattern.ReplaceAllString(s, "$1")
 	s = notePattern.ReplaceAllString(s, "")
-	s = tagPattern.ReplaceAllString(s, "")
+	s = tagPattern.ReplaceAllStringFunc(s, func(m string) string {
+		if m[0] == '`' {
+			return m
+		}
+		return ""
+	})
 	s = emphasisPattern.ReplaceAllString(s, "")
 	return strings.TrimSpace(spacePattern.ReplaceAllString(s, " "))
 }

@@ -81,7 +81,7 @@ func (b *Bus) message(ctx context.Context, out Out) (*nats.Msg, error) {
 	if len(out.Data) > MaxPayload {
 		return nil, event.Errorf(event.ClassTooLarge, "payload for %s has %d bytes, more than %d", out.Subject, len(out.Data), MaxPayload)
 	}
-	name := fmt.Sprintf("%x", sha256.Sum256([]byte(out.Subject+"\x00"+out.ID)))
+	name := objectName(out)
 	store, err := b.js.ObjectStore(ctx, PayloadBucket)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("opening bucket %s: %w", PayloadBucket, err))
@@ -92,6 +92,16 @@ func (b *Bus) message(ctx context.Context, out Out) (*nats.Msg, error) {
 	msg.Data = nil
 	msg.Header.Set(HeaderPayload, name)
 	return msg, nil
+}
+
+// objectName is that of a payload in the bucket. The content is part of it:
+// another message of the same id, or one without an id, must not replace the
+// payload of a message that is already stored.
+func objectName(out Out) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%s\x00", out.Subject, out.ID)
+	h.Write(out.Data)
+	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
 // Resolve fetches a payload that travelled by claim-check into m.Data.

@@ -92,7 +92,7 @@ func (c *Client) submit(ctx context.Context, addr event.Address, id string, job 
 
 // Result returns the stored result of a job, or ErrNoResult.
 func (c *Client) Result(ctx context.Context, tenant, job string) (event.Result, error) {
-	if err := errors.Join(event.CheckName("tenant", tenant), event.CheckName("job", job)); err != nil {
+	if err := checkJob(tenant, job); err != nil {
 		return event.Result{}, err
 	}
 	msg, err := c.bus.Result(ctx, tenant, job)
@@ -105,6 +105,12 @@ func (c *Client) Result(ctx context.Context, tenant, job string) (event.Result, 
 	return event.Decode[event.Result](msg.Data)
 }
 
+// checkJob checks the names before they become part of a subject: a wildcard
+// would read other jobs.
+func checkJob(tenant, job string) error {
+	return errors.Join(event.CheckName("tenant", tenant), event.CheckName("job", job))
+}
+
 // lookAgain is how often Await looks for a result it was not told of: a notice
 // is lost when the connection breaks, the stored result is not.
 const lookAgain = 2 * time.Second
@@ -112,6 +118,9 @@ const lookAgain = 2 * time.Second
 // Await waits for the job's result, until ctx ends. The job may have been
 // submitted before or after.
 func (c *Client) Await(ctx context.Context, tenant, job string) (event.Result, error) {
+	if err := checkJob(tenant, job); err != nil {
+		return event.Result{}, err
+	}
 	notices := make(chan *nats.Msg, 1)
 	sub, err := c.bus.Conn().ChanSubscribe(event.ResultSubject(tenant, job), notices)
 	if err != nil {

@@ -26,6 +26,9 @@ type Follower struct {
 // Follow reports the life and the answer of a job from their beginning, and
 // returns the result when there is one.
 func (c *Client) Follow(ctx context.Context, tenant, job string, f Follower) (event.Result, error) {
+	if err := checkJob(tenant, job); err != nil {
+		return event.Result{}, err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	messages := make(chan jetstream.Msg)

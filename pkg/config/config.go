@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"regexp"
@@ -21,6 +22,11 @@ func (s Secret) String() string {
 		return ""
 	}
 	return "[redacted]"
+}
+
+// Format hides the secret from every verb of fmt, %#v and wrong ones included.
+func (s Secret) Format(f fmt.State, _ rune) {
+	io.WriteString(f, s.String()) //nolint:errcheck // fmt's own buffer
 }
 
 // MarshalText hides the secret in JSON and text encodings.
@@ -62,11 +68,22 @@ func Settings(prefix string, cfg any) []Setting {
 		if !field.IsExported() || field.Tag.Get("ignored") == "true" {
 			continue
 		}
-		name := prefix + "_" + EnvName(field.Name)
+		name := envName(prefix, field)
 		_, set := os.LookupEnv(name)
 		settings = append(settings, Setting{Name: name, Value: fmt.Sprint(v.Field(i).Interface()), Set: set})
 	}
 	return settings
+}
+
+// envName is the variable that envconfig reads for a field.
+func envName(prefix string, field reflect.StructField) string {
+	name := strings.ToUpper(field.Name)
+	if tag := field.Tag.Get("envconfig"); tag != "" {
+		name = strings.ToUpper(tag)
+	} else if field.Tag.Get("split_words") == "true" {
+		name = EnvName(field.Name)
+	}
+	return strings.ToUpper(prefix) + "_" + name
 }
 
 // words splits a field name as envconfig's split_words does.

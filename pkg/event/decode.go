@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,16 +29,34 @@ func DecodeIngestJob(subject string, data []byte) (IngestJob, error) {
 }
 
 // Decode reads a message between stages and checks its version.
-func Decode[T any](data []byte) (T, error) {
+func Decode[T versioned](data []byte) (T, error) {
 	var msg T
 	if err := unmarshal(data, &msg); err != nil {
-		return msg, err
+		return msg, versionOr(data, err)
 	}
-	var head struct{ V int }
-	if err := unmarshal(data, &head); err != nil {
-		return msg, err
+	return msg, checkVersion(msg.version())
+}
+
+// versioned is any message.
+type versioned interface{ version() int }
+
+func (e Envelope) version() int     { return e.V }
+func (r Result) version() int       { return r.V }
+func (l Life) version() int         { return l.V }
+func (t Token) version() int        { return t.V }
+func (r EmbedRequest) version() int { return r.V }
+func (r EmbedReply) version() int   { return r.V }
+
+// versionOr returns the error of an unknown version, if that is what data has,
+// or err: a later version may have other types in known fields.
+func versionOr(data []byte, err error) error {
+	var head struct{ V *int }
+	if json.Unmarshal(data, &head) == nil && head.V != nil {
+		if verr := checkVersion(*head.V); verr != nil {
+			return verr
+		}
 	}
-	return msg, checkVersion(head.V)
+	return err
 }
 
 // Head is what the runner reads of any message.
@@ -52,6 +71,9 @@ type Head struct {
 // when data is no JSON object; an unusable id comes back empty then as well.
 func Peek(data []byte) (Head, bool) {
 	var head Head
+	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+		return head, false // null would decode as well
+	}
 	if json.Unmarshal(data, &head) != nil {
 		// One wrong field must not hide the job's id.
 		head = Head{}
@@ -74,20 +96,13 @@ func decodeJob(subject string, data []byte, job any, env *Envelope) error {
 	if err != nil {
 		return err
 	}
-	// The version first: a later version may have other types in known fields.
-	var head struct {
-		V *int `json:"v"`
+	if err := unmarshal(data, job); err != nil {
+		return versionOr(data, err)
 	}
-	if err := unmarshal(data, &head); err != nil {
-		return err
-	}
-	if head.V == nil {
+	if env.V == 0 {
 		return Invalid("v", `add "v":1`, "missing")
 	}
-	if err := checkVersion(*head.V); err != nil {
-		return err
-	}
-	if err := unmarshal(data, job); err != nil {
+	if err := checkVersion(env.V); err != nil {
 		return err
 	}
 	return env.adopt(addr)
@@ -183,15 +198,20 @@ func unmarshal(data []byte, v any) error {
 	}
 	var typeErr *json.UnmarshalTypeError
 	var syntaxErr *json.SyntaxError
-	var timeErr *time.ParseError
+	var base64Err base64.CorruptInputError
 	switch {
+	case errors.As(err, &typeErr) && typeErr.Field == "":
+		return Invalid("body", "send one JSON object", "got a JSON %s", typeErr.Value)
 	case errors.As(err, &typeErr):
-		return Invalid(typeErr.Field, "see docs/jobs.md for the fields", "got a JSON %s, want %s", typeErr.Value, typeErr.Type)
-	case errors.As(err, &timeErr):
-		return Invalid("deadline", "write times as 2026-01-02T15:04:05Z", "%q is no RFC 3339 time", timeErr.Value)
+		// The embedded envelope is no part of the JSON path.
+		field := strings.TrimPrefix(typeErr.Field, "Envelope.")
+		return Invalid(field, "see docs/jobs.md for the fields", "got a JSON %s, want %s", typeErr.Value, typeErr.Type)
 	case errors.As(err, &syntaxErr):
 		line := 1 + bytes.Count(data[:min(int(syntaxErr.Offset), len(data))], []byte("\n"))
 		return Invalid("body", "send one JSON object", "no JSON (line %d, byte %d): %v", line, syntaxErr.Offset, err)
+	case errors.As(err, &base64Err):
+		return Invalid("document.data", "encode it in standard base64 with padding", "%v", err)
 	}
-	return Invalid("body", "send one JSON object", "no JSON: %v", err)
+	// What is left comes from the times, which decode themselves.
+	return Invalid("deadline", "write times as 2026-01-02T15:04:05Z", "no RFC 3339 time: %v", err)
 }

@@ -245,13 +245,11 @@ type Life struct {
 	RetryMS int64 `json:"retry_ms,omitempty"`
 }
 
-// The types of life events.
+// The types of life events. A job's end is no event: it is its result.
 const (
-	LifeAccepted = "accepted" // intake checked the job
 	LifePlanned  = "planned"  // sources retrieved, model chosen
 	LifeChunked  = "chunked"  // document parsed and cut
 	LifeRetrying = "retrying" // a try failed and will be repeated
-	LifeFinished = "finished" // the result is stored
 )
 
 // Token is a piece of an answer on the job's token subject. A reader shows the

@@ -44,7 +44,7 @@ func ulid(at time.Time, entropy [10]byte) string {
 // ChunkID is the UUIDv5 of a chunk: equal content at the n-th occurrence in
 // one document has an equal id, so writing it twice stores it once.
 func ChunkID(tenant, collection, document, content string, occurrence int) string {
-	// Namespace: UUIDv5(DNS, "chunk.weir"), fixed for ever.
+	// The namespace is a UUID of its own, fixed for ever.
 	namespace := [16]byte{0x1f, 0x3b, 0x7b, 0xa2, 0x54, 0x0c, 0x5d, 0x0e, 0x9a, 0x43, 0x6e, 0x0d, 0x2f, 0x11, 0xc8, 0x75}
 	h := sha1.New() //nolint:gosec // see the import
 	h.Write(namespace[:])

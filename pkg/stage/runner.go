@@ -69,27 +69,35 @@ func (r *Runner) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// runSource pulls from one consumer and handles each message in a goroutine;
-// the puller's slots bound them.
+// runSource pulls from one consumer. Each slot is a goroutine: slots bound the
+// messages in work, and their stacks, once grown, are used again.
 func (r *Runner) runSource(ctx, work context.Context, src Source) error {
 	puller := bus.NewPuller(r.bus.Conn(), src.Consumer.Stream, src.Consumer.Durable, src.Slots)
 	done := make(chan error, 1)
 	go func() { done <- puller.Run(ctx) }()
-	var handling sync.WaitGroup
-	for msg := range puller.Messages() {
-		if ctx.Err() != nil {
-			msg.Retry(0) //nolint:errcheck // not started: any other worker may have it at once
-			continue
-		}
-		r.beats.add(msg)
-		handling.Go(func() {
-			defer puller.Done()
-			defer r.beats.remove(msg)
-			r.process(work, msg)
+	var slots sync.WaitGroup
+	for range src.Slots {
+		slots.Go(func() {
+			for msg := range puller.Messages() {
+				r.take(ctx, work, msg)
+				puller.Done()
+			}
 		})
 	}
-	handling.Wait()
+	slots.Wait()
 	return <-done
+}
+
+// take works on a message, or hands it back when the runner is stopping: any
+// other worker may have it at once.
+func (r *Runner) take(ctx, work context.Context, msg *bus.Message) {
+	if ctx.Err() != nil {
+		msg.Retry(0) //nolint:errcheck // redelivered after AckWait otherwise
+		return
+	}
+	r.beats.add(msg)
+	defer r.beats.remove(msg)
+	r.process(work, msg)
 }
 
 // process takes one delivery from receipt to its end.
@@ -99,7 +107,13 @@ func (r *Runner) process(work context.Context, msg *bus.Message) {
 	}
 	ctx, cancel := context.WithTimeout(work, r.cfg.Timeout)
 	defer cancel()
+	// Before all else: a payload by claim-check holds the job's id and deadline.
+	resolved := r.bus.Resolve(ctx, msg)
 	d := r.delivery(msg)
+	if resolved != nil {
+		r.settle(work, d, nil, resolved)
+		return
+	}
 	if skip, err := r.finished(ctx, d); err != nil || skip {
 		r.settle(work, d, nil, err)
 		return
@@ -123,10 +137,6 @@ func (r *Runner) admit(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	case !d.head.Deadline.IsZero() && !r.p.Now().Before(d.head.Deadline):
 		return nil, event.Errorf(event.ClassDeadline, "the deadline %s passed while the job waited", d.head.Deadline.Format(time.RFC3339Nano))
 	}
-	if err := r.bus.Resolve(ctx, d.msg); err != nil {
-		return nil, err
-	}
-	d.peek() // the payload may have come by claim-check
 	return r.handler.Handle(ctx, d.msg)
 }
 

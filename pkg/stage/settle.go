@@ -16,7 +16,8 @@ import (
 )
 
 // Headers of a dead letter. Its body is the original message's; publishing that
-// to the original subject redrives it.
+// to the original subject redrives it. A job that has its (failed) result is
+// finished and not run again: a redrive removes that from the results first.
 const (
 	HeaderErrorClass = "Weir-Error-Class"
 	HeaderError      = "Weir-Error"
@@ -30,23 +31,17 @@ type delivery struct {
 	msg    *bus.Message
 	tenant string
 	head   event.Head
-	named  bool // the id is the message's own
 }
 
 func (r *Runner) delivery(msg *bus.Message) *delivery {
 	d := &delivery{msg: msg, tenant: event.TenantOf(msg.Subject)}
-	d.peek()
-	return d
-}
-
-// peek reads the job's head from the body. A job without an id is named after
-// its stored message.
-func (d *delivery) peek() {
-	head, ok := event.Peek(d.msg.Data)
-	d.head, d.named = head, head.ID != ""
-	if ok && !d.named {
-		d.head.ID = d.msg.JobID("")
+	head, ok := event.Peek(msg.Data)
+	d.head = head
+	if ok {
+		// A job without an id is named after its stored message.
+		d.head.ID = msg.JobID(head.ID)
 	}
+	return d
 }
 
 // settle ends a delivery: outputs stored and acked, or the failure decided.
@@ -55,7 +50,7 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 		err = r.bus.Publish(ctx, outs...)
 	}
 	if err == nil {
-		r.finish(d, outs)
+		r.finish(d)
 		return
 	}
 	if errors.Is(context.Cause(ctx), ErrStopped) {
@@ -78,14 +73,9 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 }
 
 // finish acks a message whose outputs are stored.
-func (r *Runner) finish(d *delivery, outs []bus.Out) {
+func (r *Runner) finish(d *delivery) {
 	if err := d.msg.Ack(); err != nil {
 		r.p.Logger.Warn("acking message", "stage", r.cfg.Name, "job", d.head.ID, "error", err)
-	}
-	for _, out := range outs {
-		if out.Subject == event.ResultSubject(d.tenant, d.head.ID) {
-			r.notify(d, event.Life{Type: event.LifeFinished})
-		}
 	}
 }
 
@@ -117,7 +107,7 @@ func (r *Runner) giveUp(ctx context.Context, d *delivery, cause *event.Error) {
 		r.retry(d, r.backoff(d.msg.Deliveries, 0)) // keep it rather than lose the failure
 		return
 	}
-	r.finish(d, outs)
+	r.finish(d)
 }
 
 // failure is the failed result of the job.
@@ -203,9 +193,11 @@ func LifeOut(tenant, job string, now time.Time, life event.Life) bus.Out {
 	return bus.Out{Subject: event.LifeSubject(tenant, job), Data: data, View: true}
 }
 
-// ResultOut is the message that stores a result.
+// ResultOut is the message that stores a result. It has no dedupe id: the
+// stream takes one message per subject anyway, and an id would swallow the
+// result of a job that is redriven within the dedupe window.
 func ResultOut(result event.Result) (bus.Out, error) {
-	return JSONOut(event.ResultSubject(result.Tenant, result.ID), result.Tenant+"."+result.ID+".result", result)
+	return JSONOut(event.ResultSubject(result.Tenant, result.ID), "", result)
 }
 
 // JSONOut is a message with value in JSON and the dedupe id.

@@ -167,15 +167,18 @@ func fail(items []*item, err error) {
 	}
 }
 
-// split groups a batch by document, in order.
+// split groups a batch by document, in order of their first chunks: chunks of
+// documents in work side by side arrive interleaved.
 func split(batch []*item) [][]*item {
 	var groups [][]*item
+	at := map[*document]int{}
 	for _, it := range batch {
-		if n := len(groups); n > 0 && groups[n-1][0].doc == it.doc {
-			groups[n-1] = append(groups[n-1], it)
-			continue
+		i, ok := at[it.doc]
+		if !ok {
+			i = len(groups)
+			at[it.doc], groups = i, append(groups, nil)
 		}
-		groups = append(groups, []*item{it})
+		groups[i] = append(groups[i], it)
 	}
 	return groups
 }

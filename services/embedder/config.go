@@ -84,5 +84,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("WEIR_EMBEDDER_%s: got %d, want at least 1", s.name, s.value)
 		}
 	}
+	if c.CallTimeout <= 0 {
+		return fmt.Errorf("WEIR_EMBEDDER_CALL_TIMEOUT: got %s, want more than 0", c.CallTimeout)
+	}
 	return nil
 }

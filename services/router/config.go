@@ -75,6 +75,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("WEIR_ROUTER_%s: got %d, want at least 1", s.name, s.value)
 		}
 	}
+	if c.RetrieveTimeout <= 0 {
+		return fmt.Errorf("WEIR_ROUTER_RETRIEVE_TIMEOUT: got %s, want more than 0", c.RetrieveTimeout)
+	}
 	if c.TopK > event.MaxTopK {
 		return fmt.Errorf("WEIR_ROUTER_TOP_K: got %d, want at most %d", c.TopK, event.MaxTopK)
 	}

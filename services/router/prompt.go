@@ -30,13 +30,11 @@ func groundedPrompt(conversation []event.Message, hits []vector.Hit) []event.Mes
 	return append(prompt, event.Message{Role: "user", Content: b.String()})
 }
 
-// markup keeps a document from closing its own source element.
-var markup = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-
-// attribute keeps a document's title or path from ending its attribute.
-var attribute = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\n", " ", "\r", " ")
-
+// writeSource writes a chunk as data: what it holds can close neither its
+// element nor an attribute.
 func writeSource(b *strings.Builder, number int, c vector.Chunk) {
+	markup := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	attribute := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\n", " ", "\r", " ")
 	fmt.Fprintf(b, "<source id=\"%d\" source=\"%s\" section=\"%s\">\n%s\n</source>\n", number,
 		attribute.Replace(c.Source), attribute.Replace(strings.Join(c.Section, " > ")), markup.Replace(c.Text))
 }

@@ -42,8 +42,10 @@ type Config struct {
 	// NatsAddr is where the embedded NATS listens for other clients; "" opens
 	// no port.
 	NatsAddr string
-	// QdrantAddr and SimAddr are where the other embedded servers listen.
-	QdrantAddr, SimAddr string
+	// QdrantAddr is where the embedded store listens.
+	QdrantAddr string
+	// Sim is the embedded provider.
+	Sim llmsim.Config
 
 	Ingestor  ingestor.Config
 	Embedder  embedder.Config
@@ -57,11 +59,11 @@ type Config struct {
 func DefaultConfig(dataDir string) Config {
 	cfg := Config{
 		Process: platform.DefaultConfig(), DataDir: dataDir,
-		NatsAddr: "127.0.0.1:4222", QdrantAddr: "127.0.0.1:0", SimAddr: "127.0.0.1:0",
+		NatsAddr: "127.0.0.1:4222", QdrantAddr: "127.0.0.1:0", Sim: llmsim.DefaultConfig(),
 		Ingestor: ingestor.DefaultConfig(), Embedder: embedder.DefaultConfig(),
 		Router: router.DefaultConfig(), Generator: generator.DefaultConfig(),
 	}
-	cfg.Process.NatsURL, cfg.Process.HTTPAddr = "", "127.0.0.1:8080"
+	cfg.Process.NatsURL, cfg.Process.HTTPAddr, cfg.Sim.Addr = "", "127.0.0.1:8080", "127.0.0.1:0"
 	cfg.Embedder.ProviderURL, cfg.Embedder.QdrantAddr = "", ""
 	cfg.Router.QdrantAddr, cfg.Generator.ProviderURL = "", ""
 	cfg.Embedder.Price, cfg.Generator.PromptPrice, cfg.Generator.CompletionPrice = 20, 150, 600
@@ -145,9 +147,7 @@ func (r *runner) externals(context.Context) (members []lifecycle.Member, err err
 		members = append(members, lifecycle.Member{Name: "qdrantd", Service: r.qdrant})
 	}
 	if cfg.Embedder.ProviderURL == "" || cfg.Generator.ProviderURL == "" {
-		sim := llmsim.DefaultConfig()
-		sim.Addr = cfg.SimAddr
-		if r.sim, err = llmsim.New(sim); err != nil {
+		if r.sim, err = llmsim.New(cfg.Sim); err != nil {
 			return nil, err
 		}
 		members = append(members, lifecycle.Member{Name: "llmsim", Service: r.sim})

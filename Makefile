@@ -1,0 +1,65 @@
+# Modules are discovered from go.work; nothing below lists them by hand.
+GO       ?= go
+MODULES  := $(shell $(GO) list -m -f '{{.Dir}}')
+BUILD    := $(CURDIR)/build
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+
+GOLANGCI_VERSION    := v2.15.0
+GOLANGCI := $(BUILD)/tools/golangci-lint-$(GOLANGCI_VERSION)
+
+# The race detector needs a C compiler. Without one the tests run without it,
+# except under CI=true, where that is an error.
+CC_FOUND := $(shell command -v $(firstword $(shell $(GO) env CC)) 2>/dev/null)
+ifneq ($(CC_FOUND),)
+RACE := -race
+else ifeq ($(CI),true)
+RACE = $(error CI=true needs the race detector: install a C compiler)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint tidy generate verify bench e2e clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the weir binary and the services into build/
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BUILD)/ ./cmd/weir $(wildcard ./services/*/cmd/*)
+
+demo: ## Build one binary, ingest our own docs, ask questions, print cited answers
+	@mkdir -p $(BUILD)
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BUILD)/weir ./cmd/weir
+	@$(BUILD)/weir demo README.md docs
+
+test: ## Run all tests, with the race detector where a C compiler is found
+	$(GO) test $(RACE) -timeout 15m work
+
+lint: $(GOLANGCI) ## Lint every module
+	@for dir in $(MODULES); do echo "lint $${dir#$(CURDIR)/}"; (cd $$dir && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+tidy: ## Tidy every module
+	@for dir in $(MODULES); do (cd $$dir && GOWORK=off $(GO) mod tidy) || exit 1; done
+
+generate: ## Regenerate golden files
+	$(GO) test work -run Golden -update
+
+verify: ## Build and vet each module by itself; check modules, imports and docs
+	@for dir in $(MODULES); do echo "verify $${dir#$(CURDIR)/}"; \
+		(cd $$dir && export GOWORK=off && $(GO) build ./... && $(GO) vet ./... && $(GO) mod tidy -diff) || exit 1; done
+	$(GO) test -count=1 ./test/repo
+
+bench: ## Measure the pipeline beside bare JetStream, and retrieval; figures go to build/bench/
+	@mkdir -p $(BUILD)/bench
+	$(GO) run ./test/bench -out $(BUILD)/bench
+
+e2e: ## Run the end-to-end and crash tests only
+	$(GO) test $(RACE) -count=1 -timeout 15m ./test/e2e/... ./test/chaos/...
+
+clean: ## Remove what was built
+	rm -rf $(BUILD)
+
+$(GOLANGCI):
+	@mkdir -p $(BUILD)/tools
+	GOBIN=$(BUILD)/tools CGO_ENABLED=0 $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(BUILD)/tools/golangci-lint $@

@@ -1,0 +1,201 @@
+package embedder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/bus/bustest"
+	"github.com/weir-dev/weir/pkg/client"
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/platform"
+	"github.com/weir-dev/weir/pkg/stage"
+	"github.com/weir-dev/weir/pkg/vector"
+)
+
+// patience bounds every wait; a passing test needs a fraction of it.
+const patience = 30 * time.Second
+
+// forever is a Linger that no test waits for: a call happens because it is
+// full, or not at all.
+const forever = time.Hour
+
+var _ vector.Store = (*fakeStore)(nil)
+
+// fakeStore records what it is told. Its functions, when set, decide the
+// outcome of the writes.
+type fakeStore struct {
+	ensure      func() error
+	upsert      func(points []vector.Point) error
+	deleteStale func() error
+
+	mu     sync.Mutex
+	calls  []string // in order, such as "upsert acme/handbook 2"
+	points []vector.Point
+	index  vector.Index
+}
+
+func (s *fakeStore) record(call string, points ...vector.Point) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, call)
+	s.points = append(s.points, points...)
+}
+
+func (s *fakeStore) written() (calls []string, points []vector.Point) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls), slices.Clone(s.points)
+}
+
+func (s *fakeStore) Ensure(_ context.Context, idx vector.Index) error {
+	s.mu.Lock()
+	s.index = idx
+	s.mu.Unlock()
+	if s.ensure != nil {
+		return s.ensure()
+	}
+	return nil
+}
+
+func (s *fakeStore) Upsert(_ context.Context, _ vector.Index, scope vector.Scope, points []vector.Point) error {
+	s.record(fmt.Sprintf("upsert %s/%s %d", scope.Tenant, scope.Collection, len(points)), points...)
+	if s.upsert != nil {
+		return s.upsert(points)
+	}
+	return nil
+}
+
+func (s *fakeStore) DeleteStale(_ context.Context, _ vector.Index, doc vector.Document, version int64) error {
+	s.record(fmt.Sprintf("delete %s/%s/%s before %d", doc.Scope.Tenant, doc.Scope.Collection, doc.ID, version))
+	if s.deleteStale != nil {
+		return s.deleteStale()
+	}
+	return nil
+}
+
+func (s *fakeStore) Search(context.Context, vector.Index, vector.Query) ([]vector.Hit, error) {
+	return nil, errors.New("the embedder does not search")
+}
+
+func (s *fakeStore) Count(context.Context, vector.Index, vector.Scope) (int, error) {
+	return 0, errors.New("the embedder does not count")
+}
+
+// rig is an embedder with what it talks to. It runs after start.
+type rig struct {
+	t      *testing.T
+	bus    *bus.Bus
+	client *client.Client
+	store  *fakeStore
+	cfg    Config
+	ahead  time.Duration // of the embedder's clock
+}
+
+func setup(t *testing.T) *rig {
+	t.Helper()
+	b, _ := bustest.New(t)
+	c, err := client.New(b.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.Dimensions = 4
+	return &rig{t: t, bus: b, client: c, store: &fakeStore{}, cfg: cfg}
+}
+
+func (r *rig) service(e llm.Embedder) *Service {
+	r.t.Helper()
+	now := func() time.Time { return time.Now().Add(r.ahead) }
+	s, err := New(platform.Platform{NATS: r.bus.Conn(), Now: now}, r.cfg, Ports{Embedder: e, Store: r.store})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+// start runs an embedder until the test ends or stop is called, which waits
+// for its end.
+func (r *rig) start(e llm.Embedder) (stop func()) {
+	r.t.Helper()
+	s := r.service(e)
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	end := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("embedder ended with: %v", err)
+		}
+	})
+	r.t.Cleanup(end)
+	wait(r.t, s.Ready(), "a ready embedder")
+	return end
+}
+
+func wait[T any](t *testing.T, c <-chan T, what string) (got T) {
+	t.Helper()
+	select {
+	case got = <-c:
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return got
+}
+
+// chunked is a batch of tenant acme with one chunk per text; its job id is
+// that of the document.
+func chunked(id string, texts ...string) event.ChunkBatch {
+	b := event.ChunkBatch{
+		Envelope:   event.Envelope{V: event.Version, ID: id, Tenant: "acme", Lane: event.LaneInteractive, SubmittedAt: time.Now().UTC()},
+		Collection: "handbook", Document: event.Document{ID: id, Source: id + ".md", Title: "Title of " + id},
+		DocumentVersion: 42, Model: "embed", Bytes: 1000,
+	}
+	for i, text := range texts {
+		b.Chunks = append(b.Chunks, event.Chunk{ID: event.ChunkID("acme", "handbook", id, text, 0), Prefix: "P: ", Text: text,
+			Section: []string{"S", text}, Start: 10 * i, End: 10*i + len(text), Tokens: 3})
+	}
+	return b
+}
+
+// publish sends batches to the embedder, all before the first is awaited.
+func (r *rig) publish(batches ...event.ChunkBatch) {
+	r.t.Helper()
+	for _, b := range batches {
+		out, err := stage.JSONOut(event.EmbedSubject(b.Model, b.Lane, b.Tenant), b.ID, b)
+		if err == nil {
+			err = r.bus.Publish(r.t.Context(), out)
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// result waits for the end of a document's job.
+func (r *rig) result(job string) event.Result {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), patience)
+	defer cancel()
+	result, err := r.client.Await(ctx, "acme", job)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return result
+}
+
+// ok is result for a job that must succeed.
+func (r *rig) ok(job string) event.Result {
+	r.t.Helper()
+	result := r.result(job)
+	if result.Status != event.StatusOK || result.Ingested == nil {
+		r.t.Fatalf("result %+v (error %v), want ok", result, result.Error)
+	}
+	return result
+}

@@ -1,0 +1,53 @@
+package router
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestDefaultConfigIsValid(t *testing.T) {
+	t.Parallel()
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestConfigErrorsNameTheVariable: and the value.
+func TestConfigErrorsNameTheVariable(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		variable, value string
+		change          func(*Config)
+	}{
+		{"WEIR_ROUTER_MODEL", "missing", func(c *Config) { c.Model = "" }},
+		{"WEIR_ROUTER_EMBEDDING_MODEL", `"a b"`, func(c *Config) { c.EmbeddingModel = "a b" }},
+		{"WEIR_ROUTER_DIMENSIONS", "got 0", func(c *Config) { c.Dimensions = 0 }},
+		{"WEIR_ROUTER_TOP_K", "got 0", func(c *Config) { c.TopK = 0 }},
+		{"WEIR_ROUTER_TOP_K", "got 101", func(c *Config) { c.TopK = 101 }},
+		{"WEIR_ROUTER_CONTEXT_BYTES", "got -1", func(c *Config) { c.ContextBytes = -1 }},
+		{"WEIR_ROUTER_RETRIEVE_TIMEOUT", "got 0s", func(c *Config) { c.RetrieveTimeout = 0 }},
+		{"WEIR_ROUTER_INTERACTIVE_SLOTS", "got 0", func(c *Config) { c.InteractiveSlots = 0 }},
+		{"WEIR_ROUTER_BATCH_SLOTS", "got 0", func(c *Config) { c.BatchSlots = 0 }},
+		{"WEIR_ROUTER_FLEET_JOBS", "got 0", func(c *Config) { c.FleetJobs = 0 }},
+		{"WEIR_ROUTER_MAX_DELIVERIES", "got 0", func(c *Config) { c.MaxDeliveries = 0 }},
+	} {
+		cfg := DefaultConfig()
+		tc.change(&cfg)
+		err := cfg.Validate()
+		if err == nil || !strings.Contains(err.Error(), tc.variable) || !strings.Contains(err.Error(), tc.value) {
+			t.Errorf("error %v, want one with %s and %s", err, tc.variable, tc.value)
+		}
+	}
+}
+
+func TestDial(t *testing.T) {
+	t.Parallel()
+	if store, err := Dial(DefaultConfig()); err != nil || store == nil {
+		t.Errorf("store %v, error %v", store, err)
+	}
+	cfg := DefaultConfig()
+	cfg.QdrantAddr = "no-port"
+	if _, err := Dial(cfg); err == nil || !strings.Contains(err.Error(), "no-port") {
+		t.Errorf("error %v, want one with no-port", err)
+	}
+}
