@@ -15,7 +15,7 @@ type configCmd struct {
 func (c *configCmd) Run(e *env) error {
 	cfg, err := loadConfig(c.DataDir)
 	if err != nil {
-		return coded(exitUsage, "%w", err)
+		return err
 	}
 	settings := []config.Setting{{Name: "WEIR_DATA_DIR", Value: cfg.DataDir, Set: c.DataDir != ""}}
 	for _, s := range cfg.Sections() {

@@ -13,7 +13,7 @@ import (
 
 type demoCmd struct {
 	Paths    []string `arg:"" optional:"" name:"path" help:"Documents (default: README.md and docs/ of the working directory)."`
-	Question []string `help:"Questions to ask (default: two the documents answer, one they don't)." placeholder:"TEXT"`
+	Question []string `sep:"none" help:"Questions to ask (default: two the documents answer, one they don't)." placeholder:"TEXT"`
 }
 
 // questions are the demo's own: two that Weir's documents answer and one that
@@ -84,12 +84,17 @@ func (c *demoCmd) play(e *env, s up.System, files []string) error {
 		return err
 	}
 	const collection = "demo"
-	fmt.Fprintf(e.out, "Ingesting %d documents through the queue\n", len(files))
+	say := func(format string, args ...any) {
+		if !e.JSON {
+			fmt.Fprintf(e.out, format, args...)
+		}
+	}
+	say("Ingesting %d documents through the queue\n", len(files))
 	if err := ingest(e, cl, &ingestCmd{Collection: collection, Lane: "batch", InFlight: 64, Timeout: time.Minute}, files); err != nil {
 		return err
 	}
 	for _, question := range c.Question {
-		fmt.Fprintf(e.out, "\nQ: %s\nA: ", question)
+		say("\nQ: %s\nA: ", question)
 		result, err := ask(e, cl, &askCmd{Question: question, Collection: collection, Timeout: 30 * time.Second})
 		if err != nil {
 			return err

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/weir-dev/weir/pkg/event"
 )
 
 func main() {
@@ -104,6 +106,12 @@ func exitCode(err error) int {
 	var c *codedError
 	if errors.As(err, &c) {
 		return c.code
+	}
+	switch event.AsError(err).Class {
+	case event.ClassInvalid: // a name on the command line
+		return exitUsage
+	case event.ClassUnavailable:
+		return exitUnreachable
 	}
 	return exitError
 }

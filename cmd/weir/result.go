@@ -23,7 +23,7 @@ func (c *resultCmd) Run(e *env) error {
 	}
 	defer nc.Close()
 	if c.Wait {
-		return e.await(cl, c.Job, c.Timeout)
+		return e.await(cl, e.Tenant, c.Job, c.Timeout)
 	}
 	result, err := cl.Result(e.ctx, e.Tenant, c.Job)
 	if errors.Is(err, client.ErrNoResult) {
@@ -35,11 +35,11 @@ func (c *resultCmd) Run(e *env) error {
 	return e.printResult(result)
 }
 
-// await waits for a job and prints its result.
-func (e *env) await(cl *client.Client, job string, timeout time.Duration) error {
+// await waits for a tenant's job and prints its result.
+func (e *env) await(cl *client.Client, tenant, job string, timeout time.Duration) error {
 	ctx, cancel := e.withTimeout(timeout)
 	defer cancel()
-	result, err := cl.Await(ctx, e.Tenant, job)
+	result, err := cl.Await(ctx, tenant, job)
 	if err != nil {
 		return waitError(err, job)
 	}

@@ -39,7 +39,7 @@ func (c *submitCmd) Run(e *env) error {
 		return err
 	}
 	if c.Wait {
-		return e.await(cl, id, c.Timeout)
+		return e.await(cl, addr.Tenant, id, c.Timeout)
 	}
 	if e.JSON {
 		return e.printJSON(map[string]string{"id": id, "tenant": addr.Tenant, "subject": addr.Subject()})
@@ -54,6 +54,9 @@ func (c *submitCmd) address(e *env, data []byte) (id string, addr event.Address,
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return "", addr, nil, fmt.Errorf("no JSON object: %w", err)
+	}
+	if fields == nil { // null decodes as well
+		return "", addr, nil, errors.New("no JSON object: null")
 	}
 	addr = event.Address{Kind: event.Kind(c.Kind), Lane: event.Lane(c.Lane), Tenant: e.Tenant}
 	if addr.Kind == "" {
@@ -92,7 +95,10 @@ func (c *submitCmd) address(e *env, data []byte) (id string, addr event.Address,
 }
 
 func check(addr event.Address, body []byte) error {
-	var err error
+	err := addr.Validate()
+	if err != nil {
+		return err
+	}
 	if addr.Kind == event.KindIngest {
 		_, err = event.DecodeIngestJob(addr.Subject(), body)
 	} else {

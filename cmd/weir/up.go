@@ -49,7 +49,10 @@ func loadConfig(dataDir string) (up.Config, error) {
 	}
 	cfg := up.DefaultConfig(dataDir)
 	cfg.Process.LogLevel, cfg.Process.LogFormat = "warn", "text"
-	return cfg, cfg.Load()
+	if err := cfg.Load(); err != nil {
+		return cfg, coded(exitUsage, "%w", err)
+	}
+	return cfg, nil
 }
 
 // stateDir is the user's state directory for Weir: $XDG_STATE_HOME/weir, else

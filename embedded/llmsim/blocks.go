@@ -22,7 +22,7 @@ var (
 )
 
 // unescaper undoes the escaping of text inside a block.
-var unescaper = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&amp;", "&")
+var unescaper = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&amp;", "&") //nolint:gochecknoglobals // a table, never written
 
 // parsePrompt finds the context blocks of a conversation and the question
 // asked over them: the blocks of the last user message that has any, and the

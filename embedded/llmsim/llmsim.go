@@ -84,10 +84,10 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel()
 	if err := server.Shutdown(stop); err != nil {
 		err = errors.Join(err, server.Close())
-		<-served
+		<-served //nolint:errcheck // it only says that the server is closed
 		return fmt.Errorf("stopping the server on %s: %w", s.addr, err)
 	}
-	<-served
+	<-served //nolint:errcheck // it only says that the server is closed
 	return nil
 }
 

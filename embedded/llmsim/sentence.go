@@ -132,7 +132,7 @@ func shorten(s string) string {
 }
 
 // abbreviations are words whose full stop does not end a sentence.
-var abbreviations = map[string]bool{
+var abbreviations = map[string]bool{ //nolint:gochecknoglobals // a table, never written
 	"mr": true, "mrs": true, "ms": true, "dr": true, "prof": true, "st": true, "sr": true, "jr": true,
 	"e.g": true, "i.e": true, "vs": true, "no": true, "fig": true, "approx": true, "ca": true, "cf": true,
 	"gen": true, "col": true, "lt": true, "sgt": true, "rev": true, "gov": true, "sen": true, "etc": true,

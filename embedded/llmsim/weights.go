@@ -15,7 +15,7 @@ const (
 
 // wordWeights is the static table that keeps the embedder stateless: surface
 // form in lower case to weight.
-var wordWeights = buildWeights(map[float32]string{
+var wordWeights = buildWeights(map[float32]string{ //nolint:gochecknoglobals // a table, never written
 	weightStop: `
 a about above after again against all almost along already also although always am among an and
 another any are aren't around as at be because been before being below between both but by can

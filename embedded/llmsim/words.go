@@ -76,7 +76,7 @@ func scanWords(text string, buf []byte, fn func(word []byte, at int, wide bool))
 }
 
 // asciiWord maps ASCII letters and digits to their lower case, the rest to 0.
-var asciiWord = func() (table [utf8.RuneSelf]byte) {
+var asciiWord = func() (table [utf8.RuneSelf]byte) { //nolint:gochecknoglobals // a table, never written
 	for c := range table {
 		switch {
 		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':

@@ -34,14 +34,25 @@ func (l *startLog) keep(format string, args ...any) {
 	l.text = fmt.Sprintf(format, args...)
 }
 
+// Errorf implements server.Logger, as the other methods do.
 func (l *startLog) Errorf(format string, args ...any) { l.keep(format, args...) }
+
+// Fatalf implements server.Logger.
 func (l *startLog) Fatalf(format string, args ...any) {
 	l.keep(format, args...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dead = true
 }
-func (l *startLog) Warnf(string, ...any)   {}
+
+// Warnf implements server.Logger.
+func (l *startLog) Warnf(string, ...any) {}
+
+// Noticef implements server.Logger.
 func (l *startLog) Noticef(string, ...any) {}
-func (l *startLog) Debugf(string, ...any)  {}
-func (l *startLog) Tracef(string, ...any)  {}
+
+// Debugf implements server.Logger.
+func (l *startLog) Debugf(string, ...any) {}
+
+// Tracef implements server.Logger.
+func (l *startLog) Tracef(string, ...any) {}

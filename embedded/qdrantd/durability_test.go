@@ -3,6 +3,7 @@ package qdrantd_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,7 +93,7 @@ func TestRunTwice(t *testing.T) {
 	if err := srv.Run(ctx); err != nil && ctx.Err() == nil {
 		t.Errorf("run: %v", err)
 	}
-	if err := srv.Run(ctx); err != qdrantd.ErrRunning {
+	if err := srv.Run(ctx); !errors.Is(err, qdrantd.ErrRunning) {
 		t.Errorf("second run: %v, want ErrRunning", err)
 	}
 }

@@ -88,7 +88,7 @@ func (s *Server) serve(ctx context.Context, lis net.Listener, srv *grpc.Server) 
 		return fmt.Errorf("serving on %s: %w", addr, err)
 	case <-ctx.Done():
 		s.stop(srv)
-		<-served
+		<-served //nolint:errcheck // it only says that the server is stopped
 		return nil
 	}
 }

@@ -155,7 +155,11 @@ func (t *top) offer(slot uint64, score float32) {
 func (t *top) Len() int           { return len(t.hits) }
 func (t *top) Less(i, j int) bool { return t.search.spec.metric.better(t.hits[j], t.hits[i]) }
 func (t *top) Swap(i, j int)      { t.hits[i], t.hits[j] = t.hits[j], t.hits[i] }
-func (t *top) Push(x any)         { t.hits = append(t.hits, x.(hit)) }
+
+// Push implements heap.Interface.
+func (t *top) Push(x any) { t.hits = append(t.hits, x.(hit)) }
+
+// Pop implements heap.Interface.
 func (t *top) Pop() any {
 	last := t.hits[len(t.hits)-1]
 	t.hits = t.hits[:len(t.hits)-1]

@@ -63,9 +63,9 @@ func vectorParts(in *pb.Vector) (dense []float32, sparse *pb.SparseVector) {
 	case in.GetSparse() != nil:
 		return nil, in.GetSparse()
 	case in.GetIndices() != nil: //nolint:staticcheck // older clients send it
-		return nil, &pb.SparseVector{Indices: in.GetIndices().GetData(), Values: in.GetData()} //nolint:staticcheck
+		return nil, &pb.SparseVector{Indices: in.GetIndices().GetData(), Values: in.GetData()} //nolint:staticcheck // older clients send it
 	}
-	return in.GetData(), nil //nolint:staticcheck
+	return in.GetData(), nil //nolint:staticcheck // older clients send it
 }
 
 // checkDense checks length and values and normalises where the distance needs it.

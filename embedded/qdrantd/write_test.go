@@ -252,7 +252,7 @@ func TestLongKeywords(t *testing.T) {
 func TestOlderVectorForm(t *testing.T) {
 	t.Parallel()
 	c := setup(t, 2, pb.Distance_Dot)
-	v := &pb.Vectors{VectorsOptions: &pb.Vectors_Vector{Vector: &pb.Vector{Data: []float32{2, 3}}}} //nolint:staticcheck
+	v := &pb.Vectors{VectorsOptions: &pb.Vectors_Vector{Vector: &pb.Vector{Data: []float32{2, 3}}}} //nolint:staticcheck // as older clients send it
 	upsert(t, c, &pb.PointStruct{Id: pb.NewIDNum(1), Vectors: v})
 	wantScored(t, query(t, c, &pb.QueryPoints{Query: pb.NewQuery(1, 1)}), scored{1, 5})
 }

@@ -19,6 +19,10 @@ import (
 // publishTimeout bounds the wait for a stream's acknowledgement.
 const publishTimeout = 10 * time.Second
 
+// askTimeout bounds a question to the server: one that was under way when the
+// server went down is never answered.
+const askTimeout = 5 * time.Second
+
 // publishWindow is the number of publishes a process may have unacknowledged.
 // 256 costs the least CPU per message; the rest is room for bursts.
 const publishWindow = 4096
@@ -96,15 +100,31 @@ func (b *Bus) Publish(ctx context.Context, outs ...Out) error {
 
 // Result returns the stored result of a job, or nil when there is none.
 func (b *Bus) Result(ctx context.Context, tenant, job string) (*Message, error) {
-	stream, err := b.js.Stream(ctx, StreamResults)
+	raw, err := b.lastResult(ctx, event.ResultSubject(tenant, job))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil //nolint:nilnil // documented: no result, no error
+	}
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("reading results: %w", err))
 	}
-	return b.result(ctx, stream, event.ResultSubject(tenant, job))
+	msg := &Message{Subject: raw.Subject, Header: raw.Header, Data: raw.Data, Stored: raw.Time, Sequence: raw.Sequence}
+	return msg, b.Resolve(ctx, msg)
+}
+
+func (b *Bus) lastResult(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, StreamResults)
+	if err != nil {
+		return nil, err
+	}
+	return stream.GetLastMsgForSubject(ctx, subject)
 }
 
 // Finished reports whether the job has a result.
 func (b *Bus) Finished(ctx context.Context, tenant, job string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	// One direct get, without asking for the stream first: this runs per message.
 	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+StreamResults+"."+event.ResultSubject(tenant, job), nil)
 	if err != nil {
@@ -120,23 +140,11 @@ func (b *Bus) Finished(ctx context.Context, tenant, job string) (bool, error) {
 	}
 }
 
-func (b *Bus) result(ctx context.Context, stream jetstream.Stream, subject string) (*Message, error) {
-	raw, err := stream.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil //nolint:nilnil // documented: no result, no error
-	}
-	if err != nil {
-		return nil, unavailable(fmt.Errorf("reading %s: %w", subject, err))
-	}
-	msg := &Message{Subject: raw.Subject, Header: raw.Header, Data: raw.Data, Stored: raw.Time, Sequence: raw.Sequence}
-	return msg, b.Resolve(ctx, msg)
-}
-
 // alreadyStored reports whether err only says that the result exists. The code
 // also means "stream full", hence the text.
 func alreadyStored(subject string, err error) bool {
 	var api *jetstream.APIError
-	return strings.HasPrefix(subject, "weir.results.") && errors.As(err, &api) &&
+	return strings.HasPrefix(subject, "weir.store.") && errors.As(err, &api) &&
 		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject exceeded")
 }
 

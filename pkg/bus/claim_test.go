@@ -88,7 +88,7 @@ func TestLargeResult(t *testing.T) {
 	b, _ := bustest.New(t)
 	first, second := noise(1, bus.ClaimOver+1), noise(2, bus.ClaimOver+1)
 	for _, data := range [][]byte{first, second} {
-		if err := b.Publish(t.Context(), bus.Out{Subject: event.ResultSubject("acme", "j1"), ID: "acme.j1", Data: data}); err != nil {
+		if err := b.Publish(t.Context(), bus.Out{Subject: event.StoreSubject("acme", "j1"), ID: "acme.j1", Data: data}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,6 +25,9 @@ const HeaderPayload = "Weir-Payload"
 // MaxPayload bounds a payload in the bucket, in bytes.
 const MaxPayload = 256 << 20
 
+// fetchTimeout bounds the fetching of a payload, as askTimeout does a question.
+const fetchTimeout = time.Minute
+
 // Message is a stored message as it was delivered.
 type Message struct {
 	Subject string
@@ -110,6 +113,8 @@ func (b *Bus) Resolve(ctx context.Context, m *Message) error {
 	if name == "" {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	store, err := b.js.ObjectStore(ctx, PayloadBucket)
 	if err != nil {
 		return unavailable(fmt.Errorf("opening bucket %s: %w", PayloadBucket, err))

@@ -44,7 +44,7 @@ func result(t *testing.T, b *bus.Bus, job string) string {
 func TestFirstResultWins(t *testing.T) {
 	t.Parallel()
 	b, server := bustest.New(t)
-	subject := event.ResultSubject("acme", "j1")
+	subject := event.StoreSubject("acme", "j1")
 	if err := b.Publish(t.Context(), bus.Out{Subject: subject, ID: "a", Data: []byte("first")}); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestFirstResultWins(t *testing.T) {
 func TestFinishedAndResult(t *testing.T) {
 	t.Parallel()
 	b, _ := bustest.New(t)
-	if err := b.Publish(t.Context(), bus.Out{Subject: event.ResultSubject("acme", "j1"), Data: []byte(`{}`)}); err != nil {
+	if err := b.Publish(t.Context(), bus.Out{Subject: event.StoreSubject("acme", "j1"), Data: []byte(`{}`)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -100,6 +100,27 @@ func TestResultsOutOfReach(t *testing.T) {
 	wantError(t, err, event.ClassUnavailable, "looking for a result", "")
 	_, err = b.Result(t.Context(), "acme", "j1")
 	wantError(t, err, event.ClassUnavailable, "reading results", "")
+}
+
+// TestNoAnswer: a question that the server took along when it went down ends
+// after some seconds, not with the caller's context.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	nc := bustest.Start(t).Connect()
+	if _, err := nc.SubscribeSync("$JS.API.DIRECT.GET.>"); err != nil { // and it never answers
+		t.Fatal(err)
+	}
+	b, err := bus.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err = b.Finished(ctx, "acme", "j1")
+	wantError(t, err, event.ClassUnavailable, "looking for a result", "")
+	if ctx.Err() != nil {
+		t.Error("waited for the caller's context")
+	}
 }
 
 func TestUnknownSubjectIsRefused(t *testing.T) {

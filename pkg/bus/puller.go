@@ -112,9 +112,13 @@ func (p *Puller) Run(ctx context.Context) error {
 	}
 }
 
-// stop hands back what arrived after the end.
+// stop hands back what arrived after the end. It ends the subscription at the
+// server first and waits for its answer: what was on the way is here then, and
+// not left to its AckWait.
 func (p *Puller) stop(sub *nats.Subscription, incoming chan *nats.Msg) error {
-	sub.Unsubscribe() //nolint:errcheck // the connection may be gone
+	if sub.Drain() == nil {
+		p.nc.FlushTimeout(pullGrace) //nolint:errcheck // the connection may be gone
+	}
 	for {
 		select {
 		case raw := <-incoming:

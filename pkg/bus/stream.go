@@ -80,8 +80,11 @@ func Streams(l Limits) []jetstream.StreamConfig {
 			// One message per subject and never another: insert-if-absent, which
 			// holds over restarts and beyond any dedupe window.
 			Name: StreamResults, Description: "the truth about finished jobs",
-			Subjects: []string{"weir.results.*.*"}, Retention: jetstream.LimitsPolicy,
-			Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1,
+			Subjects:         []string{"weir.store.*.*"},
+			SubjectTransform: &jetstream.SubjectTransformConfig{Source: "weir.store.*.*", Destination: "weir.results.{{wildcard(1)}}.{{wildcard(2)}}"},
+			RePublish:        &jetstream.RePublish{Source: "weir.results.*.*", Destination: "weir.results.{{wildcard(1)}}.{{wildcard(2)}}"},
+			Retention:        jetstream.LimitsPolicy,
+			Discard:          jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1,
 			MaxMsgs: -1, MaxBytes: l.ResultBytes, MaxAge: l.ResultAge, MaxMsgSize: MaxMessage, MaxConsumers: -1,
 			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -172,9 +173,15 @@ func TestConsumersPullOnlyTheirOwn(t *testing.T) {
 		}
 	}
 	for i, c := range consumers {
-		info, err := b.ConsumerInfo(t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
+		var info *jetstream.ConsumerInfo
+		for end := time.Now().Add(10 * time.Second); ; { // the server counts a moment later
+			var err error
+			if info, err = b.ConsumerInfo(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if info.NumPending == uint64(i+1) || time.Now().After(end) {
+				break
+			}
 		}
 		if info.NumPending != uint64(i+1) {
 			t.Errorf("%s: %d waiting, want %d", c.Durable, info.NumPending, i+1)

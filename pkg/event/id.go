@@ -14,7 +14,7 @@ import (
 // time, from 48 bits of milliseconds and 80 random bits.
 func NewID(now time.Time) string {
 	var entropy [10]byte
-	rand.Read(entropy[:]) //nolint:errcheck // crypto/rand.Read never fails since Go 1.24
+	rand.Read(entropy[:]) // never fails since Go 1.24
 	return ulid(now, entropy)
 }
 

@@ -51,6 +51,11 @@ func GenerateSubject(model string, lane Lane, tenant string) string {
 // ResultSubject holds the one result of a job.
 func ResultSubject(tenant, job string) string { return "weir.results." + tenant + "." + job }
 
+// StoreSubject is where a result is published. The results stream takes it if
+// it is the job's first and delivers it on the ResultSubject when it is stored,
+// so that a subscriber never sees another.
+func StoreSubject(tenant, job string) string { return "weir.store." + tenant + "." + job }
+
 // LifeSubject carries the events in the life of a job.
 func LifeSubject(tenant, job string) string { return "weir.events." + tenant + "." + job }
 

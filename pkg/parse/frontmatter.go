@@ -50,14 +50,14 @@ func yamlScalar(s string) string {
 	if s == "" || strings.ContainsRune("|>[{&*!%@`", rune(s[0])) {
 		return ""
 	}
-	switch {
-	case s[0] == '"':
+	switch s[0] {
+	case '"':
 		u, err := strconv.Unquote(s)
 		if err != nil {
 			return ""
 		}
 		s = u
-	case s[0] == '\'':
+	case '\'':
 		if len(s) < 2 || s[len(s)-1] != '\'' {
 			return ""
 		}

@@ -80,8 +80,13 @@ func traced(stage string, tracer trace.Tracer, next Handler) Handler {
 // are case-sensitive.
 type headerCarrier nats.Header
 
+// Get implements propagation.TextMapCarrier.
 func (h headerCarrier) Get(key string) string { return nats.Header(h).Get(key) }
+
+// Set implements propagation.TextMapCarrier.
 func (h headerCarrier) Set(key, value string) { nats.Header(h).Set(key, value) }
+
+// Keys implements propagation.TextMapCarrier.
 func (h headerCarrier) Keys() []string {
 	keys := make([]string, 0, len(h))
 	for key := range h {

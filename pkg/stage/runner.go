@@ -135,7 +135,9 @@ func (r *Runner) admit(ctx context.Context, d *delivery) ([]bus.Out, error) {
 			Message: fmt.Sprintf("delivered %d times without an end; its worker crashed or froze each time", d.msg.Deliveries-1),
 			Hint:    "look at the stage's logs, then redrive the dead letter"}
 	case !d.head.Deadline.IsZero() && !r.p.Now().Before(d.head.Deadline):
-		return nil, event.Errorf(event.ClassDeadline, "the deadline %s passed while the job waited", d.head.Deadline.Format(time.RFC3339Nano))
+		return nil, &event.Error{Class: event.ClassDeadline, Field: "deadline",
+			Message: fmt.Sprintf("%s passed while the job waited", d.head.Deadline.Format(time.RFC3339Nano)),
+			Hint:    "set a later deadline, or add workers"}
 	}
 	return r.handler.Handle(ctx, d.msg)
 }

@@ -197,7 +197,7 @@ func LifeOut(tenant, job string, now time.Time, life event.Life) bus.Out {
 // stream takes one message per subject anyway, and an id would swallow the
 // result of a job that is redriven within the dedupe window.
 func ResultOut(result event.Result) (bus.Out, error) {
-	return JSONOut(event.ResultSubject(result.Tenant, result.ID), "", result)
+	return JSONOut(event.StoreSubject(result.Tenant, result.ID), "", result)
 }
 
 // JSONOut is a message with value in JSON and the dedupe id.

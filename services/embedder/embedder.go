@@ -80,9 +80,13 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 // Ready is closed when the embedder takes documents and queries.
 func (s *Service) Ready() <-chan struct{} { return s.ready }
 
-// Run makes or verifies the index, then works until ctx ends. It fails when the
-// index has another dimension than the model.
+// Run makes or verifies the index, then works until ctx ends, and lets go of the
+// provider's connections then. It fails when the index has another dimension
+// than the model.
 func (s *Service) Run(ctx context.Context) error {
+	if provider, ok := s.batcher.embedder.(interface{ Close() }); ok {
+		defer provider.Close()
+	}
 	err := lifecycle.Retry(ctx, s.p.Logger, "vector store", func(ctx context.Context) error {
 		return s.store.Ensure(ctx, s.cfg.Index())
 	})

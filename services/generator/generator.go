@@ -63,5 +63,10 @@ func New(p platform.Platform, cfg Config, chat llm.Chat) (*Service, error) {
 // Ready is closed when the generator takes tasks.
 func (s *Service) Ready() <-chan struct{} { return s.runner.Ready() }
 
-// Run takes tasks until ctx ends.
-func (s *Service) Run(ctx context.Context) error { return s.runner.Run(ctx) }
+// Run takes tasks until ctx ends, and lets go of the provider's connections then.
+func (s *Service) Run(ctx context.Context) error {
+	if provider, ok := s.chat.(interface{ Close() }); ok {
+		defer provider.Close()
+	}
+	return s.runner.Run(ctx)
+}

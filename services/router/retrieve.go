@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -40,9 +41,10 @@ func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt
 	if err != nil {
 		return nil, fmt.Errorf("encoding query: %w", err)
 	}
+	start := s.p.Now()
 	waiting, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
 	defer cancel()
-	msg, err := s.nc.RequestWithContext(waiting, event.EmbedRPC(s.cfg.EmbeddingModel), data)
+	msg, err := s.askEmbedder(waiting, data)
 	if err != nil {
 		return nil, s.embedderDown(ctx, err)
 	}
@@ -56,8 +58,34 @@ func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt
 	if len(reply.Vectors) != 1 {
 		return nil, event.Errorf(event.ClassInternal, "embedder gave %d vectors for one query", len(reply.Vectors))
 	}
-	receipt.Add(event.Attempt{Model: s.cfg.EmbeddingModel, PromptTokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD})
+	receipt.Add(event.Attempt{Model: s.cfg.EmbeddingModel, PromptTokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD,
+		DurationMS: event.Milliseconds(s.p.Now().Sub(start))})
 	return reply.Vectors[0], nil
+}
+
+// askAgain is how long an embedder may take before another one is asked as
+// well: a request that a dying embedder took along is never answered.
+const askAgain = 3 * time.Second
+
+// askEmbedder sends the request, again after a while, and takes the first
+// answer that comes before ctx ends.
+func (s *Service) askEmbedder(ctx context.Context, data []byte) (*nats.Msg, error) {
+	answers, err := s.nc.SubscribeSync(s.nc.NewInbox())
+	if err != nil {
+		return nil, err
+	}
+	defer answers.Unsubscribe() //nolint:errcheck // the connection may be gone
+	for {
+		if err := s.nc.PublishRequest(event.EmbedRPC(s.cfg.EmbeddingModel), answers.Subject, data); err != nil {
+			return nil, err
+		}
+		once, cancel := context.WithTimeout(ctx, askAgain)
+		msg, err := answers.NextMsgWithContext(once)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return msg, err
+		}
+	}
 }
 
 func (s *Service) embedderDown(ctx context.Context, err error) error {

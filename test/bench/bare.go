@@ -44,7 +44,7 @@ func startBare(ctx context.Context, server *natsd.Server, s sizes) (*system, err
 		return nil, err
 	}
 	second, err := startHop(ctx, server, bus.GenerateConsumer("small", event.LaneBatch, 1024), s.result,
-		func(id string) string { return event.ResultSubject(tenant, id) })
+		func(id string) string { return event.StoreSubject(tenant, id) })
 	if err != nil {
 		return nil, err
 	}

@@ -110,12 +110,12 @@ func startWeir(ctx context.Context, server *natsd.Server) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	build := func(make func(platform.Platform) (lifecycle.Service, error)) (lifecycle.Service, error) {
+	build := func(create func(platform.Platform) (lifecycle.Service, error)) (lifecycle.Service, error) {
 		nc, err := server.Conn()
 		if err != nil {
 			return nil, err
 		}
-		return make(platform.Platform{NATS: nc})
+		return create(platform.Platform{NATS: nc})
 	}
 	r, err := build(func(p platform.Platform) (lifecycle.Service, error) { return router.New(p, rcfg, store) })
 	if err != nil {

@@ -5,8 +5,10 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,8 +33,9 @@ const timeLimit = 4 * bus.AckWait
 // started again. Set WEIR_CHAOS_SEED to repeat a run's kills, WEIR_CHAOS_JOBS
 // for another number of jobs.
 func TestEveryJobEndsOnce(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
-		t.Skip("CHAOS NOT RUN: -short skips the only test that kills processes at work")
+		t.Skip("CHAOS NOT RUN: -short skips the tests that kill processes at work")
 	}
 	seed := setting(t, "WEIR_CHAOS_SEED", uint64(time.Now().UnixNano()))
 	jobs := int(setting(t, "WEIR_CHAOS_JOBS", 500))
@@ -171,8 +174,8 @@ func submit(ctx context.Context, t *testing.T, c *client.Client, jobs map[string
 			}
 		})
 	}
-	for _, j := range jobs {
-		pending <- j
+	for _, id := range slices.Sorted(maps.Keys(jobs)) {
+		pending <- jobs[id]
 	}
 	close(pending)
 	submitters.Wait()

@@ -154,9 +154,6 @@ func refused(b *bundle, in bad) {
 	b.publish(addr.Subject(), in)
 	if in.result {
 		result := decode[event.Result](b.t, b.next(results).Data)
-		if in.class == event.ClassDeadline && result.Error != nil && result.Error.Hint == "" {
-			result.Error.Hint = "a passed deadline explains itself"
-		}
 		checkFailure(b.t, result, in.class, in.field)
 		if strings.Contains(in.body, `"id":"bad"`) && result.ID != "bad" || result.Tenant != b.tenant || result.Kind != in.kind {
 			b.t.Errorf("result of %s job %q of tenant %q: want that of the %s job", result.Kind, result.ID, result.Tenant, in.kind)

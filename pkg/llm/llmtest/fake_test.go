@@ -27,10 +27,10 @@ func TestFakeRecordsAndCallsItsFuncs(t *testing.T) {
 		ChatFunc:  func(context.Context, llm.ChatRequest) (llm.ChatResponse, error) { return llm.ChatResponse{}, boom },
 		EmbedFunc: func(context.Context, llm.EmbedRequest) (llm.EmbedResponse, error) { return llm.EmbedResponse{}, boom },
 	}
-	if _, err := f.Chat(t.Context(), llm.ChatRequest{Model: "a"}); err != boom {
+	if _, err := f.Chat(t.Context(), llm.ChatRequest{Model: "a"}); !errors.Is(err, boom) {
 		t.Errorf("got %v, want %v", err, boom)
 	}
-	if _, err := f.Embed(t.Context(), llm.EmbedRequest{Model: "b"}); err != boom {
+	if _, err := f.Embed(t.Context(), llm.EmbedRequest{Model: "b"}); !errors.Is(err, boom) {
 		t.Errorf("got %v, want %v", err, boom)
 	}
 	if len(f.Chats()) != 1 || f.Chats()[0].Model != "a" || len(f.Embeds()) != 1 || f.Embeds()[0].Model != "b" {

@@ -42,7 +42,7 @@ func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatRespons
 	if err != nil {
 		return llm.ChatResponse{}, c.wrap(ctx, callCtx, cl, doing, err)
 	}
-	defer stream.Close()
+	defer stream.Close() //nolint:errcheck // read only
 	a := answer{onDelta: req.OnDelta}
 	if err := a.read(stream); err != nil {
 		var aborted *abortError

@@ -24,7 +24,7 @@ type rule struct {
 
 // rules are tried in order; the first that matches decides. Codes and texts of
 // OpenAI, Azure, Anthropic, Gemini, Groq, OpenRouter, vLLM, Ollama and TEI.
-var rules = []rule{
+var rules = []rule{ //nolint:gochecknoglobals // a table, never written
 	// Waiting does not help: no money or no quota at all.
 	{words: []string{"insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit_reached", "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_credits"},
 		class: event.ClassQuota, hint: "check the plan and the billing of the provider account"},

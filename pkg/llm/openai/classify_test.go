@@ -105,7 +105,7 @@ func TestParseFailure(t *testing.T) {
 		f := parseFailure(418, []byte(body))
 		got := strings.Join([]string{f.message, f.kind, f.code, f.param}, "|")
 		if body == "" {
-			want = http.StatusText(418) + "|||"
+			want = http.StatusText(http.StatusTeapot) + "|||"
 		}
 		if got != want {
 			t.Errorf("%s: got %s, want %s", body, got, want)

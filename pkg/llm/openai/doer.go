@@ -2,6 +2,7 @@ package openai
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -172,7 +173,7 @@ func (s *streamBody) Read(p []byte) (int, error) {
 func (s *streamBody) next() ([]byte, error) {
 	ev, err := s.events.next(s.call.watch.alive)
 	if err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = errTruncated
 		}
 		return nil, err

@@ -10,9 +10,10 @@ import (
 	"strings"
 
 	pb "github.com/qdrant/go-client/qdrant"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/vector"
-	"google.golang.org/protobuf/proto"
 )
 
 // Ensure implements vector.Store. An index that exists for another model is

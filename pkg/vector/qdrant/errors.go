@@ -8,10 +8,11 @@ import (
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
-	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/vector"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/vector"
 )
 
 // classify makes an *event.Error of a request's error. When the caller's own

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
-	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/vector"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/vector"
 )
 
 // fakePoints answers every count as told.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
+
 	"github.com/weir-dev/weir/pkg/vector"
 )
 

@@ -24,8 +24,9 @@ import (
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
-	"github.com/weir-dev/weir/pkg/vector"
 	"google.golang.org/grpc"
+
+	"github.com/weir-dev/weir/pkg/vector"
 )
 
 var _ vector.Store = (*Store)(nil)

@@ -6,8 +6,9 @@ import (
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
-	"github.com/weir-dev/weir/pkg/vector"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/weir-dev/weir/pkg/vector"
 )
 
 func TestConfigValidate(t *testing.T) {

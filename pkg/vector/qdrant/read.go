@@ -6,9 +6,10 @@ import (
 	"strconv"
 
 	pb "github.com/qdrant/go-client/qdrant"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/vector"
-	"google.golang.org/protobuf/proto"
 )
 
 // Search implements vector.Store. Without a collection there are no hits: the

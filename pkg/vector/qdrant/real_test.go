@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	pb "github.com/qdrant/go-client/qdrant"
+
 	"github.com/weir-dev/weir/pkg/vector"
 	"github.com/weir-dev/weir/pkg/vector/qdrant"
 	"github.com/weir-dev/weir/pkg/vector/vectortest"

@@ -2,6 +2,7 @@ package qdrant
 
 import (
 	pb "github.com/qdrant/go-client/qdrant"
+
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/vector"
 )

@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 
 	pb "github.com/qdrant/go-client/qdrant"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/vector"
-	"google.golang.org/protobuf/proto"
 )
 
 // A request holds at most this many points and bytes.

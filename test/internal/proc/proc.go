@@ -141,6 +141,12 @@ func (p *Process) Terminate() {
 	p.signal(syscall.SIGTERM)
 }
 
+// Freeze stops the child without ending it: what is sent to it stays unread.
+func (p *Process) Freeze() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+}
+
 // Wait waits until the child has ended by itself or after Terminate, with exit
 // code 0.
 func (p *Process) Wait() {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+func TestUSD(t *testing.T) {
+	t.Parallel()
+	for nano, want := range map[int64]string{
+		0: "0", 1: "0.000000001", 20: "0.00000002", 3380: "0.00000338", 1_500_000: "0.0015",
+		1_000_000_000: "1", 10_000_000_000: "10", 1_234_567_890_123: "1234.567890123",
+	} {
+		if got := usd(nano); got != want {
+			t.Errorf("%d nano-USD: %q, want %q", nano, got, want)
+		}
+	}
+}
+
+func TestMS(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[float64]string{
+		0: "0.0ms", 0.04: "0.0ms", 0.26: "0.3ms", 9.949: "9.9ms", 10: "10ms", 12.6: "13ms", 1500: "1.5s", 61_000: "1m1s",
+	} {
+		if got := ms(value); got != want {
+			t.Errorf("%g ms: %q, want %q", value, got, want)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for bytes, want := range map[uint64]string{
+		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 4 << 30: "4.0 GiB", 1 << 63: "8.0 EiB",
+	} {
+		if got := size(bytes); got != want {
+			t.Errorf("%d bytes: %q, want %q", bytes, got, want)
+		}
+	}
+}
+
+func TestReceiptLine(t *testing.T) {
+	t.Parallel()
+	r := event.Receipt{WaitingMS: 1.25, RetrievingMS: 15, GeneratingMS: 1204, TotalMS: 1220.4}
+	r.Add(event.Attempt{Model: "embed", PromptTokens: 4, CostNanoUSD: 80})
+	r.Add(event.Attempt{Model: "small", PromptTokens: 10, CompletionTokens: 3, CostNanoUSD: 3300})
+	want := "models embed, small | tokens 14 in, 3 out | cost $0.00000338 | waiting 1.2ms, retrieving 15ms, generating 1.204s, total 1.22s"
+	if got := receiptLine(r); got != want {
+		t.Errorf("receipt\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestSourceLine(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		source event.Source
+		want   string
+	}{
+		{event.Source{Document: "d"}, "d"},
+		{event.Source{Document: "d", Source: "d.md"}, "d.md"},
+		{event.Source{Document: "d", Source: "d.md", Title: "T"}, "d.md, T"},
+		{event.Source{Document: "d", Title: "T", Section: []string{"A", "B"}}, "d, A > B"},
+	} {
+		if got := sourceLine(tc.source); got != tc.want {
+			t.Errorf("%+v: %q, want %q", tc.source, got, tc.want)
+		}
+	}
+}
+
+func TestLifeLine(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.Local)
+	for _, tc := range []struct {
+		life event.Life
+		want string
+	}{
+		{event.Life{At: at, Stage: "router", Type: event.LifePlanned, Attempt: 1, Detail: "model small"},
+			"03:04:05.006  router    planned: model small"},
+		{event.Life{At: at, Stage: "generator", Type: event.LifeRetrying, Attempt: 2, RetryMS: 1500, Error: event.Errorf(event.ClassThrottled, "slow down")},
+			"03:04:05.006  generator retrying (delivery 2): throttled: slow down; again in 1.5s"},
+	} {
+		if got := lifeLine(tc.life); got != tc.want {
+			t.Errorf("life\n got %s\nwant %s", got, tc.want)
+		}
+	}
+}
+
+func TestBarLine(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		done, total, chunks int
+		elapsed             time.Duration
+		want                string
+	}{
+		{1, 10, 3, time.Second, "[==                      ] 1/10 documents, 3 chunks, 1/s, ETA 9s"},
+		{5, 10, 42, 2500 * time.Millisecond, "[============            ] 5/10 documents, 42 chunks, 2/s, ETA 3s"},
+		{10, 10, 1000, 500 * time.Millisecond, "[========================] 10/10 documents, 1000 chunks, 20/s, ETA 0s"},
+		{1, 1000, 1, 2 * time.Second, "[                        ] 1/1000 documents, 1 chunks, 0/s, ETA 33m18s"},
+	} {
+		if got := barLine(tc.done, tc.total, tc.chunks, tc.elapsed); got != tc.want {
+			t.Errorf("bar\n got %s\nwant %s", got, tc.want)
+		}
+	}
+}
+
+// TestBar: on a terminal each state overwrites the one before, and an error
+// gets a line of its own.
+func TestBar(t *testing.T) {
+	t.Parallel()
+	var out, errs buffer
+	p := &progress{e: &env{out: &out, err: &errs, cli: &cli{}}, total: 2, bar: true, start: time.Now()}
+	p.add("a.md", event.Result{Ingested: &event.Ingested{Chunks: 3, Tokens: 30}}, nil)
+	p.add("b.md", event.Result{}, errors.New("broken"))
+	err := p.end()
+	if err == nil || exitCode(err) != exitJobFailed || !strings.Contains(err.Error(), "1 of 2 documents") {
+		t.Errorf("error %v, want one document of two", err)
+	}
+	if got := errs.String(); got != "b.md: broken\n" {
+		t.Errorf("stderr %q", got)
+	}
+	got := out.String()
+	if !strings.HasPrefix(got, "\r\x1b[K[============            ] 1/2 documents, 3 chunks") ||
+		!strings.Contains(got, "\r\x1b[K[========================] 2/2 documents") || !strings.Contains(got, "\n1 documents, 3 chunks, 30 tokens in ") {
+		t.Errorf("stdout %q", got)
+	}
+}

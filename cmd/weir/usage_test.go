@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weir-dev/weir/pkg/bus/bustest"
+)
+
+// nowhere is an address at which nothing listens.
+const nowhere = "nats://127.0.0.1:1"
+
+func TestUsageErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := write(t, dir, "doc.md", bridge)
+	for _, tc := range []struct {
+		want string
+		args []string
+	}{
+		{"frobnicate", []string{"frobnicate"}},
+		{"--frobnicate", []string{"status", "--frobnicate"}},
+		{"question", []string{"ask"}},
+		{"path", []string{"ingest"}},
+		{"job", []string{"result"}},
+		{"nats", []string{"dev"}},
+		{"--lane", []string{"ingest", file, "--lane", "fast"}},
+		{"--timeout", []string{"ask", "What?", "--timeout", "soon"}},
+		{"--top-k", []string{"ask", "What?", "--top-k", "many"}},
+		{"no file or folder", []string{"ingest", filepath.Join(dir, "none.md")}},
+		{"no Markdown or text files", []string{"ingest", t.TempDir()}},
+		{"no file or folder", []string{"demo", filepath.Join(dir, "none")}},
+		{"no file", []string{"submit", filepath.Join(dir, "none.json")}},
+		{"a b", []string{"watch", "a b"}},
+	} {
+		got := weir(t, append(tc.args, "--nats-url", nowhere)...)
+		got.wants(t, exitUsage, "weir:", tc.want)
+	}
+}
+
+// TestWrongNames are told once Weir can be reached, and are usage errors too.
+func TestWrongNames(t *testing.T) {
+	t.Parallel()
+	_, server := bustest.New(t)
+	for _, args := range [][]string{
+		{"ask", "What?", "--tenant", "a b"},
+		{"result", "a b"},
+		{"result", "a.>", "--wait"},
+		{"result", "q1", "--tenant", "*"},
+	} {
+		weir(t, append(args, "--nats-url", server.URL())...).wants(t, exitUsage, "use 1 to 64 characters")
+	}
+}
+
+// TestUnreachable: without NATS, and on a NATS that no Weir has seen.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	doc := write(t, dir, "doc.md", bridge)
+	job := write(t, dir, "job.json", `{"v":1,"messages":[{"role":"user","content":"Hi"}]}`)
+	for _, args := range [][]string{
+		{"ingest", doc}, {"ask", "What?"}, {"submit", job}, {"result", "q1"}, {"watch", "q1"}, {"status"},
+	} {
+		weir(t, append(args, "--nats-url", nowhere)...).wants(t, exitUnreachable, nowhere, "weir up", "--nats-url")
+	}
+	empty := bustest.Start(t)
+	for _, args := range [][]string{{"ask", "What?"}, {"submit", job}, {"result", "q1"}, {"watch", "q1"}, {"status"}} {
+		weir(t, append(args, "--nats-url", empty.URL())...).wants(t, exitUnreachable)
+	}
+	weir(t, "status", "--nats-url", empty.URL()).wants(t, exitUnreachable, "no Weir has run", "weir up")
+}
+
+// TestNoResult: on a Weir whose services are down, results are still told.
+func TestNoResult(t *testing.T) {
+	t.Parallel()
+	_, server := bustest.New(t)
+	url := server.URL()
+	weir(t, "result", "q1", "--nats-url", url).wants(t, exitNoResult, "q1", "weir watch q1")
+	weir(t, "result", "q1", "--wait", "--timeout", "50ms", "--nats-url", url).wants(t, exitTimeout, "weir result q1")
+	weir(t, "watch", "q1", "--timeout", "50ms", "--nats-url", url).wants(t, exitTimeout, "weir result q1")
+	weir(t, "ask", "What?", "--timeout", "200ms", "--nats-url", url).wants(t, exitTimeout, "weir result")
+	doc := write(t, t.TempDir(), "doc.md", bridge)
+	weir(t, "ingest", doc, "--timeout", "200ms", "--nats-url", url).wants(t, exitTimeout, "1 of 1 documents")
+}
+
+// TestInterrupted: a signal ends the wait, not the job.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	b, server := bustest.New(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	if _, err := b.Conn().Subscribe("$JS.API.STREAM.INFO.WEIR_RESULTS", func(*nats.Msg) { interrupt() }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Conn().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs buffer
+	code := run(ctx, []string{"result", "q1", "--wait", "--nats-url", server.URL()}, &out, &errs)
+	outcome{code, out.String(), errs.String()}.wants(t, exitError, "interrupted", "weir result q1")
+}
