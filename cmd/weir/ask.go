@@ -80,7 +80,9 @@ func printEnd(w io.Writer, r event.Result) {
 			fmt.Fprintf(w, "  [%d] %s\n", s.Number, sourceLine(s))
 		}
 	}
-	fmt.Fprintf(w, "\n  %s\n", receiptLine(r.Receipt))
+	if len(r.Receipt.Attempts) > 0 {
+		fmt.Fprintf(w, "\n  %s\n", receiptLine(r.Receipt))
+	}
 }
 
 // sourceLine is a citation: where, and in which section.

@@ -82,6 +82,7 @@ func TestStateDirectory(t *testing.T) {
 			t.Errorf("XDG_STATE_HOME=%q: %s (%v), want %s", xdg, got, err, want)
 		}
 	}
+	t.Setenv("XDG_STATE_HOME", "")
 	weir(t, "config").wants(t, exitOK, "WEIR_DATA_DIR", filepath.Join(home, ".local", "state", "weir"))
 }
 

@@ -109,8 +109,8 @@ func TestInProcessOnly(t *testing.T) {
 	if err := b.Ensure(t.Context(), limits); err != nil {
 		t.Fatal(err) // the default limits fit the default server
 	}
-	if max := nc.MaxPayload(); max != bus.MaxMessage {
-		t.Errorf("MaxPayload %d, want %d", max, bus.MaxMessage)
+	if got := nc.MaxPayload(); got != bus.MaxMessage {
+		t.Errorf("MaxPayload %d, want %d", got, bus.MaxMessage)
 	}
 }
 

@@ -47,7 +47,7 @@ func openCatalog(dir string, lockTimeout time.Duration) (*catalog, error) {
 	}
 	db, err := openBolt(filepath.Join(dir, "meta.db"), lockTimeout)
 	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening data directory %s: another process holds its lock; stop that process or use another directory: %w", dir, err)
+		return nil, fmt.Errorf("opening data directory %s: %w; stop that process or use another directory: %w", dir, ErrInUse, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening data directory %s: %w", dir, err)

@@ -16,6 +16,9 @@ import (
 // maxMessage bounds a request; batches are far smaller.
 const maxMessage = 64 << 20
 
+// ErrInUse says that another process has the data directory.
+var ErrInUse = errors.New("another process holds its lock")
+
 // ErrRunning is returned by a second call of Run.
 var ErrRunning = errors.New("qdrantd server was already run")
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -31,16 +32,17 @@ func (c *Client) Follow(ctx context.Context, tenant, job string, f Follower) (ev
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	messages := make(chan jetstream.Msg)
+	messages, stored := make(chan jetstream.Msg), 0
 	for _, view := range []struct{ stream, subject string }{
 		{bus.StreamEvents, event.LifeSubject(tenant, job)},
 		{bus.StreamTokens, event.TokenSubject(tenant, job)},
 	} {
-		end, err := c.view(ctx, view.stream, view.subject, messages)
+		end, n, err := c.view(ctx, view.stream, view.subject, messages)
 		if err != nil {
 			return event.Result{}, err
 		}
 		defer end()
+		stored += n
 	}
 	type ending struct {
 		result event.Result
@@ -52,6 +54,17 @@ func (c *Client) Follow(ctx context.Context, tenant, job string, f Follower) (ev
 		ended <- ending{result, err}
 	}()
 	dispatch := dispatcher{f: f}
+	// A finished job's story first, then its end.
+	for late := time.After(storyTimeout); stored > 0; stored-- {
+		select {
+		case msg := <-messages:
+			dispatch.message(msg)
+		case <-late:
+			stored = 1
+		case <-ctx.Done():
+			stored = 1
+		}
+	}
 	for {
 		select {
 		case msg := <-messages:
@@ -63,13 +76,20 @@ func (c *Client) Follow(ctx context.Context, tenant, job string, f Follower) (ev
 	}
 }
 
-// view sends a subject's messages, from the first stored one on, to out.
-func (c *Client) view(ctx context.Context, stream, subject string, out chan<- jetstream.Msg) (end func(), err error) {
+// storyTimeout bounds the wait for what is stored of a job's life.
+const storyTimeout = 5 * time.Second
+
+// view sends a subject's messages, from the first stored one on, to out. It
+// returns how many are stored already.
+func (c *Client) view(ctx context.Context, stream, subject string, out chan<- jetstream.Msg) (end func(), stored int, err error) {
 	consumer, err := c.bus.JetStream().OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
 	if err != nil {
-		return nil, event.Errorf(event.ClassUnavailable, "following %s: %w", subject, err)
+		return nil, 0, event.Errorf(event.ClassUnavailable, "following %s: %w", subject, err)
+	}
+	if info, err := consumer.Info(ctx); err == nil {
+		stored = int(info.NumPending) + int(info.Delivered.Consumer) //nolint:gosec // message counts
 	}
 	consuming, err := consumer.Consume(func(msg jetstream.Msg) {
 		select {
@@ -78,9 +98,9 @@ func (c *Client) view(ctx context.Context, stream, subject string, out chan<- je
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("following %s: %w", subject, err)
+		return nil, 0, fmt.Errorf("following %s: %w", subject, err)
 	}
-	return consuming.Stop, nil
+	return consuming.Stop, stored, nil
 }
 
 // dispatcher sorts the messages of a job's views.

@@ -108,10 +108,13 @@ func TestFollowCompletes(t *testing.T) {
 	}
 }
 
-// TestFollowAFinishedJob: the answer comes whole, whatever is left of the views.
+// TestFollowAFinishedJob: the stored life and the answer come whole.
 func TestFollowAFinishedJob(t *testing.T) {
 	t.Parallel()
 	c, b, _ := setup(t)
+	for range 20 {
+		store(t, b, event.LifeSubject("acme", "j1"), event.Life{V: 1, ID: "j1", Type: event.LifeRetrying})
+	}
 	token(t, b, "j1", 1, "ri")
 	token(t, b, "j1", 1, "ght")
 	answer(t, b, "j1", "right")
@@ -123,8 +126,11 @@ func TestFollowAFinishedJob(t *testing.T) {
 	for len(told) > 0 {
 		shown.WriteString(<-told)
 	}
-	if shown.String() != "right" {
-		t.Errorf("shown %q", shown.String())
+	if lived := strings.Count(shown.String(), "<life retrying>"); lived != 20 {
+		t.Errorf("%d events, want 20", lived)
+	}
+	if text := strings.ReplaceAll(shown.String(), "<life retrying>", ""); text != "right" {
+		t.Errorf("shown %q", text)
 	}
 }
 

@@ -68,6 +68,10 @@ func Settings(prefix string, cfg any) []Setting {
 		if !field.IsExported() || field.Tag.Get("ignored") == "true" {
 			continue
 		}
+		if field.Anonymous { // its fields are cfg's own, as for envconfig
+			settings = append(settings, Settings(prefix, v.Field(i).Interface())...)
+			continue
+		}
 		name := envName(prefix, field)
 		_, set := os.LookupEnv(name)
 		settings = append(settings, Setting{Name: name, Value: fmt.Sprint(v.Field(i).Interface()), Set: set})
@@ -84,6 +88,22 @@ func envName(prefix string, field reflect.StructField) string {
 		name = EnvName(field.Name)
 	}
 	return strings.ToUpper(prefix) + "_" + name
+}
+
+// Int is a setting by the end of its variable's name.
+type Int struct {
+	Name  string
+	Value int
+}
+
+// Positive names the first of the settings that is not 1 or more.
+func Positive(prefix string, settings ...Int) error {
+	for _, s := range settings {
+		if s.Value < 1 {
+			return fmt.Errorf("%s_%s: got %d, want at least 1", prefix, s.Name, s.Value)
+		}
+	}
+	return nil
 }
 
 // words splits a field name as envconfig's split_words does.

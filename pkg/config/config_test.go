@@ -13,8 +13,14 @@ import (
 	"github.com/weir-dev/weir/pkg/config"
 )
 
+// Pool is embedded, so that its fields are those of kinds.
+type Pool struct {
+	PoolSize int `split_words:"true"`
+}
+
 // kinds has a field of every kind that services use, and each way to name one.
 type kinds struct {
+	Pool
 	Text         string         `split_words:"true"`
 	NatsURL      string         `split_words:"true"`
 	HTTPAddr     string         `split_words:"true"`
@@ -40,7 +46,7 @@ func TestSettingsNameWhatLoadReads(t *testing.T) { //nolint:paralleltest // sets
 	values := map[string]string{
 		"T_TEXT": "a", "T_NATS_URL": "b", "T_HTTP_ADDR": "c", "T_MAX_ITEMS": "1", "T_PROMPT_PRICE": "2", "T_PORT": "3",
 		"T_TOP_P": "0.5", "T_QDRANT_TLS": "true", "T_IDLE_TIMEOUT": "4s", "T_KEEP_HOSTS": "x,y", "T_RATE_BY_MODEL": "m:5",
-		"T_PROVIDER_KEY": "hush", "T_SHA256_SUM": "d", "T_WITHOUTWORDS": "e", "T_OTHER_NAME": "f",
+		"T_PROVIDER_KEY": "hush", "T_SHA256_SUM": "d", "T_WITHOUTWORDS": "e", "T_OTHER_NAME": "f", "T_POOL_SIZE": "6",
 	}
 	shown := map[string]string{"T_KEEP_HOSTS": "[x y]", "T_RATE_BY_MODEL": "map[m:5]", "T_PROVIDER_KEY": "[redacted]"}
 	var empty kinds
@@ -90,7 +96,7 @@ func TestLoadKeepsDefaults(t *testing.T) {
 
 type checked struct{ Slots int }
 
-var errSlots = errors.New("Slots: got 0, want 1 or more")
+var errSlots = errors.New("slots: got 0, want 1 or more")
 
 func (c *checked) Validate() error {
 	if c.Slots == 0 {
@@ -168,5 +174,16 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	}
 	if got := fmt.Sprint(config.Secret("")); got != "" {
 		t.Errorf("an unset secret shows as %q", got)
+	}
+}
+
+func TestPositive(t *testing.T) {
+	t.Parallel()
+	if err := config.Positive("T", config.Int{Name: "A", Value: 1}); err != nil {
+		t.Error(err)
+	}
+	err := config.Positive("T", config.Int{Name: "A", Value: 1}, config.Int{Name: "B_C", Value: 0}, config.Int{Name: "D", Value: -1})
+	if err == nil || !strings.Contains(err.Error(), "T_B_C: got 0") {
+		t.Errorf("got %v, want the first wrong variable and its value", err)
 	}
 }

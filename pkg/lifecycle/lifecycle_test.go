@@ -78,7 +78,7 @@ func layer(services ...*service) lifecycle.Layer {
 }
 
 // run starts the layers; serving is told of each change, ended of the end.
-func run(j *journal, ctx context.Context, layers ...lifecycle.Layer) (serving <-chan bool, ended <-chan error) {
+func run(ctx context.Context, j *journal, layers ...lifecycle.Layer) (serving <-chan bool, ended <-chan error) {
 	on, end := make(chan bool, 10), make(chan error, 1)
 	go func() {
 		end <- lifecycle.Run(ctx, func(serves bool) {
@@ -117,7 +117,7 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	var j journal
 	ctx, stop := context.WithCancel(t.Context())
-	serving, ended := run(&j, ctx, layer(j.service("queue")), layer(j.service("worker")), layer(j.service("gateway")))
+	serving, ended := run(ctx, &j, layer(j.service("queue")), layer(j.service("worker")), layer(j.service("gateway")))
 	if !next(t, serving) {
 		t.Error("serving(false) first")
 	}
@@ -142,7 +142,7 @@ func TestLayerWaitsForTheOneBelow(t *testing.T) {
 		close(started)
 		return nil, nil
 	})
-	serving, ended := run(&j, ctx, layer(below), slow)
+	serving, ended := run(ctx, &j, layer(below), slow)
 	next(t, below.begun)
 	select {
 	case <-started:
@@ -171,7 +171,7 @@ func TestMemberErrorStopsAll(t *testing.T) {
 			t.Parallel()
 			var j journal
 			bottom, beside, top := j.service("bottom"), j.service("beside"), j.service("top")
-			serving, ended := run(&j, t.Context(), layer(bottom, beside), layer(top))
+			serving, ended := run(t.Context(), &j, layer(bottom, beside), layer(top))
 			next(t, serving)
 			switch failing {
 			case "bottom":
@@ -214,7 +214,7 @@ func TestFailureWhileStarting(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("no license")
 	var j journal
-	_, ended := run(&j, t.Context(), layer(j.service("below")), func(context.Context) ([]lifecycle.Member, error) { return nil, boom })
+	_, ended := run(t.Context(), &j, layer(j.service("below")), func(context.Context) ([]lifecycle.Member, error) { return nil, boom })
 	if err := next(t, ended); !errors.Is(err, boom) {
 		t.Errorf("got %v", err)
 	}
@@ -224,7 +224,7 @@ func TestFailureWhileStarting(t *testing.T) {
 	early := k.service("early")
 	early.late = true
 	early.fail <- boom
-	_, ended = run(&k, t.Context(), layer(k.service("below")), layer(early))
+	_, ended = run(t.Context(), &k, layer(k.service("below")), layer(early))
 	if err := next(t, ended); !errors.Is(err, boom) {
 		t.Errorf("got %v", err)
 	}
@@ -238,7 +238,7 @@ func TestStopWhileStarting(t *testing.T) {
 	late := j.service("late")
 	late.late = true
 	ctx, stop := context.WithCancel(t.Context())
-	_, ended := run(&j, ctx, layer(j.service("below")), layer(late))
+	_, ended := run(ctx, &j, layer(j.service("below")), layer(late))
 	next(t, late.begun)
 	stop()
 	if err := next(t, ended); err != nil {
@@ -254,7 +254,7 @@ func TestErrorsOfStoppingAreJoined(t *testing.T) {
 	one, two := j.service("one"), j.service("two")
 	one.after, two.after = errors.New("flushing"), errors.New("closing")
 	ctx, stop := context.WithCancel(t.Context())
-	serving, ended := run(&j, ctx, layer(one), layer(two))
+	serving, ended := run(ctx, &j, layer(one), layer(two))
 	next(t, serving)
 	stop()
 	if err := next(t, ended); !errors.Is(err, one.after) || !errors.Is(err, two.after) {

@@ -119,7 +119,7 @@ type settings struct {
 
 func (s *settings) Validate() error {
 	if s.Slots < 1 {
-		return errors.New("Slots: got 0, want 1 or more")
+		return errors.New("slots: got 0, want 1 or more")
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func TestRun(t *testing.T) { //nolint:paralleltest // sets variables and os.Args
 	t.Setenv("WEIR_LOG_LEVEL", "error")
 
 	err := run(t.Context(), "tester", &settings{}, nil)
-	if err == nil || !strings.Contains(err.Error(), "Slots") {
+	if err == nil || !strings.Contains(err.Error(), "slots") {
 		t.Errorf("got %v, want what Validate says", err)
 	}
 	t.Setenv("WEIR_TESTER_SLOTS", "3")

@@ -145,20 +145,33 @@ func wantCounts(t *testing.T, b *bus.Bus, results, dead int) {
 func wantIdle(t *testing.T, b *bus.Bus, stream string) {
 	t.Helper()
 	eventually(t, func() string {
-		if n := count(t, b, stream); n > 0 {
-			return fmt.Sprintf("%s: %d messages are not acked", stream, n)
+		n, err := stored(t.Context(), b, stream)
+		if err != nil || n > 0 {
+			return fmt.Sprintf("%s: %d messages are not acked (%v)", stream, n, err)
 		}
 		return ""
 	})
 }
 
+// stored returns the number of messages in a stream. It does not wait long: a
+// server that has just started may leave a question without an answer.
+func stored(ctx context.Context, b *bus.Bus, stream string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	s, err := b.JetStream().Stream(ctx, stream)
+	if err != nil {
+		return 0, err
+	}
+	return int(s.CachedInfo().State.Msgs), nil //nolint:gosec // a small number
+}
+
 func count(t *testing.T, b *bus.Bus, stream string) int {
 	t.Helper()
-	s, err := b.JetStream().Stream(t.Context(), stream)
+	n, err := stored(t.Context(), b, stream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return int(s.CachedInfo().State.Msgs) //nolint:gosec // a small number
+	return n
 }
 
 // done is a handler's ok result for a job.

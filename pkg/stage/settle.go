@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -101,13 +102,31 @@ func (r *Runner) giveUp(ctx context.Context, d *delivery, cause *event.Error) {
 			outs = append(outs, out)
 		}
 	}
-	r.p.Logger.Warn("giving up", "stage", r.cfg.Name, "job", d.head.ID, "subject", d.msg.Subject,
-		"class", cause.Class, "error", cause.Error(), "deliveries", d.msg.Deliveries)
-	if err := r.bus.Publish(ctx, outs...); err != nil {
-		r.retry(d, r.backoff(d.msg.Deliveries, 0)) // keep it rather than lose the failure
-		return
+	r.logFailure(ctx, d, cause)
+	// One after the other: a job with a result is finished, so the dead letter
+	// must be stored before it.
+	for _, out := range outs {
+		if err := r.bus.Publish(ctx, out); err != nil {
+			r.retry(d, r.backoff(d.msg.Deliveries, 0)) // keep it rather than lose the failure
+			return
+		}
 	}
 	r.finish(d)
+}
+
+// logFailure warns of what an operator should look at; a wrong job is its
+// sender's affair. A panic is logged with its stack.
+func (r *Runner) logFailure(ctx context.Context, d *delivery, cause *event.Error) {
+	level := slog.LevelInfo
+	if cause.Class.DeadLetter() {
+		level = slog.LevelWarn
+	}
+	attrs := []any{"stage", r.cfg.Name, "job", d.head.ID, "subject", d.msg.Subject,
+		"class", cause.Class, "error", cause.Error(), "deliveries", d.msg.Deliveries}
+	if cause.Class == event.ClassPoison && cause.Err != nil {
+		attrs = append(attrs, "stack", cause.Err.Error())
+	}
+	r.p.Logger.Log(ctx, level, "giving up", attrs...)
 }
 
 // failure is the failed result of the job.

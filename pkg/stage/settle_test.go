@@ -262,3 +262,41 @@ func TestPanicIsPoison(t *testing.T) {
 	}
 	wantCounts(t, b, 2, 1)
 }
+
+// TestDeadLetterBeforeResult: while the dead letters take nothing, the job gets
+// no result either, for with one it would count as finished and its message
+// would be lost.
+func TestDeadLetterBeforeResult(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stream, err := b.JetStream().Stream(t.Context(), bus.StreamDead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := stream.CachedInfo().Config
+	full.MaxMsgs = 1
+	if _, err := b.JetStream().UpdateStream(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish(t.Context(), bus.Out{Subject: event.DeadSubject("other", "acme"), Data: []byte(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	tries := make(chan int, 1000)
+	cfg := config()
+	cfg.MaxDeliveries = 1000
+	start(t, b, cfg, func(_ context.Context, in *bus.Message) ([]bus.Out, error) {
+		tries <- in.Deliveries
+		return nil, event.Errorf(event.ClassAuth, "wrong key")
+	})
+	submit(t, b, event.LaneBatch, job)
+	for range 3 {
+		next(t, tries)
+	}
+	if n := count(t, b, bus.StreamResults); n != 0 {
+		t.Errorf("%d results, want none yet", n)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantCounts(t, b, 1, 1)
+}

@@ -64,35 +64,43 @@ func TestBatchesJoinDocuments(t *testing.T) {
 // BatchItems fills one.
 func TestBatchLimits(t *testing.T) {
 	t.Parallel()
-	fake := &llmtest.Fake{}
-	b := batching(t, fake, func(c *Config) { c.BatchBytes, c.BatchItems, c.Calls = 20, 3, 1 })
-	ten, fifteen := strings.Repeat("x", 10), strings.Repeat("y", 15)
-	vectors, _, err := b.embed(t.Context(), []string{ten, ten, fifteen, "1", "2"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(vectors) != 5 || !slices.Equal(vectors[2], llmtest.Vector(fifteen, 4)) {
-		t.Errorf("%d vectors, or not in the texts' order", len(vectors))
-	}
-	calls := fake.Embeds()
-	if len(calls) != 2 || len(calls[0].Inputs)+len(calls[1].Inputs) != 5 || len(calls[0].Inputs) > 3 || len(calls[1].Inputs) > 3 {
-		t.Errorf("calls %+v, want two with 2 and 3 texts", calls)
-	}
+	synctest.Test(t, func(t *testing.T) { // where Linger passes at once, if it is what a call waits for
+		fake := &llmtest.Fake{}
+		b := batching(t, fake, func(c *Config) { c.BatchBytes, c.BatchItems, c.Calls = 20, 3, 1 })
+		ten, fifteen := strings.Repeat("x", 10), strings.Repeat("y", 15)
+		start := time.Now()
+		vectors, _, err := b.embed(t.Context(), []string{ten, ten, fifteen, "1", "2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(vectors) != 5 || !slices.Equal(vectors[2], llmtest.Vector(fifteen, 4)) {
+			t.Errorf("%d vectors, or not in the texts' order", len(vectors))
+		}
+		calls := fake.Embeds()
+		if len(calls) != 2 || len(calls[0].Inputs)+len(calls[1].Inputs) != 5 || len(calls[0].Inputs) > 3 || len(calls[1].Inputs) > 3 {
+			t.Errorf("calls %+v, want two with 2 and 3 texts", calls)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("a full call waited %s", took)
+		}
+	})
 }
 
 // TestOversizedTextGoesAlone: a text larger than a whole call is sent, not held.
 func TestOversizedTextGoesAlone(t *testing.T) {
 	t.Parallel()
-	fake := &llmtest.Fake{}
-	b := batching(t, fake, func(c *Config) { c.BatchBytes, c.BatchItems = 5, 2 })
-	if _, _, err := b.embed(t.Context(), []string{"0123456789", "ab", "c"}); err != nil {
-		t.Fatal(err)
-	}
-	for _, call := range fake.Embeds() {
-		if len(call.Inputs) > 1 && slices.Contains(call.Inputs, "0123456789") {
-			t.Errorf("call %q, want the long text alone", call.Inputs)
+	synctest.Test(t, func(t *testing.T) {
+		fake := &llmtest.Fake{}
+		b := batching(t, fake, func(c *Config) { c.BatchBytes, c.BatchItems = 5, 2 })
+		if _, _, err := b.embed(t.Context(), []string{"0123456789", "ab", "c"}); err != nil {
+			t.Fatal(err)
 		}
-	}
+		for _, call := range fake.Embeds() {
+			if len(call.Inputs) > 1 && slices.Contains(call.Inputs, "0123456789") {
+				t.Errorf("call %q, want the long text alone", call.Inputs)
+			}
+		}
+	})
 }
 
 // TestLinger: a call that is not full waits that long and no longer.

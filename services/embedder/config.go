@@ -6,6 +6,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -39,16 +40,8 @@ type Config struct {
 	Calls int `split_words:"true"`
 	// CallTimeout bounds one call.
 	CallTimeout time.Duration `split_words:"true"`
-	// InteractiveSlots and BatchSlots are how many documents of each lane this
-	// process has in work.
-	InteractiveSlots int `split_words:"true"`
-	BatchSlots       int `split_words:"true"`
-	// FleetDocuments bounds the documents in work of all processes, per lane.
-	FleetDocuments int `split_words:"true"`
-	// MaxDeliveries is how often a document is tried, crashes included.
-	MaxDeliveries int `split_words:"true"`
-	// DrainTimeout is how long documents may finish after a stop.
-	DrainTimeout time.Duration `split_words:"true"`
+	// Workers says how many documents this process has in work.
+	stage.Workers
 }
 
 // DefaultConfig expects the provider at port 8087 and Qdrant at port 6334 of
@@ -57,8 +50,8 @@ func DefaultConfig() Config {
 	return Config{
 		Model: "embed", ProviderURL: "http://127.0.0.1:8087/v1", ProviderModel: "sim-embed", Dimensions: 1024,
 		QdrantAddr: "127.0.0.1:6334", BatchItems: 128, BatchBytes: 256 << 10, Linger: 5 * time.Millisecond, Calls: 4,
-		CallTimeout: time.Minute, InteractiveSlots: 16, BatchSlots: 16, FleetDocuments: 1024, MaxDeliveries: 8,
-		DrainTimeout: 20 * time.Second,
+		CallTimeout: time.Minute,
+		Workers:     stage.DefaultWorkers(16),
 	}
 }
 
@@ -69,23 +62,22 @@ func (c Config) Index() vector.Index {
 
 // Validate names the setting that can't be worked with.
 func (c Config) Validate() error {
-	if err := event.CheckName("WEIR_EMBEDDER_MODEL", c.Model); err != nil {
+	const prefix = "WEIR_EMBEDDER"
+	if err := event.CheckName(prefix+"_MODEL", c.Model); err != nil {
 		return err
 	}
-	for _, s := range []struct {
-		name  string
-		value int
-	}{
-		{"DIMENSIONS", c.Dimensions}, {"BATCH_ITEMS", c.BatchItems}, {"BATCH_BYTES", c.BatchBytes}, {"CALLS", c.Calls},
-		{"INTERACTIVE_SLOTS", c.InteractiveSlots}, {"BATCH_SLOTS", c.BatchSlots},
-		{"FLEET_DOCUMENTS", c.FleetDocuments}, {"MAX_DELIVERIES", c.MaxDeliveries},
-	} {
-		if s.value < 1 {
-			return fmt.Errorf("WEIR_EMBEDDER_%s: got %d, want at least 1", s.name, s.value)
-		}
+	if err := config.Positive(prefix,
+		config.Int{Name: "DIMENSIONS", Value: c.Dimensions},
+		config.Int{Name: "BATCH_ITEMS", Value: c.BatchItems},
+		config.Int{Name: "BATCH_BYTES", Value: c.BatchBytes},
+		config.Int{Name: "CALLS", Value: c.Calls}); err != nil {
+		return err
+	}
+	if err := c.Workers.Validate(prefix); err != nil {
+		return err
 	}
 	if c.CallTimeout <= 0 {
-		return fmt.Errorf("WEIR_EMBEDDER_CALL_TIMEOUT: got %s, want more than 0", c.CallTimeout)
+		return fmt.Errorf(prefix+"_CALL_TIMEOUT: got %s, want more than 0", c.CallTimeout)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func TestConfigErrorsNameTheVariable(t *testing.T) {
 		{"WEIR_EMBEDDER_CALL_TIMEOUT", "got 0s", func(c *Config) { c.CallTimeout = 0 }},
 		{"WEIR_EMBEDDER_INTERACTIVE_SLOTS", "got 0", func(c *Config) { c.InteractiveSlots = 0 }},
 		{"WEIR_EMBEDDER_BATCH_SLOTS", "got 0", func(c *Config) { c.BatchSlots = 0 }},
-		{"WEIR_EMBEDDER_FLEET_DOCUMENTS", "got 0", func(c *Config) { c.FleetDocuments = 0 }},
+		{"WEIR_EMBEDDER_FLEET_SLOTS", "got 0", func(c *Config) { c.FleetSlots = 0 }},
 		{"WEIR_EMBEDDER_MAX_DELIVERIES", "got 0", func(c *Config) { c.MaxDeliveries = 0 }},
 	} {
 		cfg := DefaultConfig()

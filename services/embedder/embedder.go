@@ -66,14 +66,10 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	s := &Service{cfg: cfg, p: p, store: ports.Store, ready: make(chan struct{}),
 		batcher: newBatcher(cfg, ports.Embedder, m)}
 	s.queries = &queries{nc: p.NATS, cfg: cfg, embedder: ports.Embedder, metrics: m}
-	s.runner, err = stage.New(stage.Config{
-		Name: "embedder",
-		Sources: []stage.Source{
-			{Consumer: bus.EmbedConsumer(cfg.Model, event.LaneInteractive, cfg.FleetDocuments), Slots: cfg.InteractiveSlots},
-			{Consumer: bus.EmbedConsumer(cfg.Model, event.LaneBatch, cfg.FleetDocuments), Slots: cfg.BatchSlots},
-		},
-		MaxDeliveries: cfg.MaxDeliveries, DrainTimeout: cfg.DrainTimeout,
-	}, b, stage.HandlerFunc(s.index), p)
+	runner := cfg.Stage("embedder", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.EmbedConsumer(cfg.Model, lane, fleet)
+	})
+	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p)
 	return s, err
 }
 

@@ -1,11 +1,11 @@
 package generator
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/stage"
 )
 
 // Config is the generator's settings, from WEIR_GENERATOR_<FIELD_NAME>.
@@ -28,16 +28,8 @@ type Config struct {
 	FirstTokenTimeout time.Duration `split_words:"true"`
 	IdleTimeout       time.Duration `split_words:"true"`
 	CallTimeout       time.Duration `split_words:"true"`
-	// InteractiveSlots and BatchSlots are how many calls of each lane this
-	// process makes at once.
-	InteractiveSlots int `split_words:"true"`
-	BatchSlots       int `split_words:"true"`
-	// FleetCalls bounds the calls of all processes together, per lane.
-	FleetCalls int `split_words:"true"`
-	// MaxDeliveries is how often a task is tried, crashes included.
-	MaxDeliveries int `split_words:"true"`
-	// DrainTimeout is how long calls may finish after a stop.
-	DrainTimeout time.Duration `split_words:"true"`
+	// Workers says how many calls this process has in work.
+	stage.Workers
 }
 
 // DefaultConfig expects a provider on this machine at port 8087, where
@@ -46,25 +38,21 @@ func DefaultConfig() Config {
 	return Config{
 		Model: "small", ProviderURL: "http://127.0.0.1:8087/v1", ProviderModel: "sim-small", MaxTokens: 1024,
 		FirstTokenTimeout: 30 * time.Second, IdleTimeout: 20 * time.Second, CallTimeout: 3 * time.Minute,
-		InteractiveSlots: 32, BatchSlots: 32, FleetCalls: 1024, MaxDeliveries: 8, DrainTimeout: 20 * time.Second,
+		Workers: stage.DefaultWorkers(32),
 	}
 }
 
 // Validate names the setting that can't be worked with.
 func (c Config) Validate() error {
-	if err := event.CheckName("WEIR_GENERATOR_MODEL", c.Model); err != nil {
+	const prefix = "WEIR_GENERATOR"
+	if err := event.CheckName(prefix+"_MODEL", c.Model); err != nil {
 		return err
 	}
-	for _, s := range []struct {
-		name  string
-		value int
-	}{
-		{"MAX_TOKENS", c.MaxTokens}, {"INTERACTIVE_SLOTS", c.InteractiveSlots}, {"BATCH_SLOTS", c.BatchSlots},
-		{"FLEET_CALLS", c.FleetCalls}, {"MAX_DELIVERIES", c.MaxDeliveries},
-	} {
-		if s.value < 1 {
-			return fmt.Errorf("WEIR_GENERATOR_%s: got %d, want at least 1", s.name, s.value)
-		}
+	if err := config.Positive(prefix, config.Int{Name: "MAX_TOKENS", Value: c.MaxTokens}); err != nil {
+		return err
+	}
+	if err := c.Workers.Validate(prefix); err != nil {
+		return err
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestConfigErrorsNameTheVariable(t *testing.T) {
 		{"WEIR_GENERATOR_MAX_TOKENS", "got 0", func(c *Config) { c.MaxTokens = 0 }},
 		{"WEIR_GENERATOR_INTERACTIVE_SLOTS", "got -1", func(c *Config) { c.InteractiveSlots = -1 }},
 		{"WEIR_GENERATOR_BATCH_SLOTS", "got 0", func(c *Config) { c.BatchSlots = 0 }},
-		{"WEIR_GENERATOR_FLEET_CALLS", "got 0", func(c *Config) { c.FleetCalls = 0 }},
+		{"WEIR_GENERATOR_FLEET_SLOTS", "got 0", func(c *Config) { c.FleetSlots = 0 }},
 		{"WEIR_GENERATOR_MAX_DELIVERIES", "got 0", func(c *Config) { c.MaxDeliveries = 0 }},
 	} {
 		cfg := DefaultConfig()

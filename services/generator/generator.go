@@ -49,14 +49,11 @@ func New(p platform.Platform, cfg Config, chat llm.Chat) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, p: p, bus: b, chat: chat, metrics: newMetrics(p.Registerer)}
-	s.runner, err = stage.New(stage.Config{
-		Name: "generator",
-		Sources: []stage.Source{
-			{Consumer: bus.GenerateConsumer(cfg.Model, event.LaneInteractive, cfg.FleetCalls), Slots: cfg.InteractiveSlots},
-			{Consumer: bus.GenerateConsumer(cfg.Model, event.LaneBatch, cfg.FleetCalls), Slots: cfg.BatchSlots},
-		},
-		Timeout: cfg.CallTimeout, MaxDeliveries: cfg.MaxDeliveries, DrainTimeout: cfg.DrainTimeout,
-	}, b, stage.HandlerFunc(s.attempt), p)
+	runner := cfg.Stage("generator", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.GenerateConsumer(cfg.Model, lane, fleet)
+	})
+	runner.Timeout = cfg.CallTimeout
+	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.attempt), p)
 	return s, err
 }
 

@@ -32,7 +32,7 @@ func TestConfigErrorsNameTheVariable(t *testing.T) {
 		{"WEIR_INGESTOR_MAX_DOCUMENT_BYTES", "got 0", func(c *Config) { c.MaxDocumentBytes = 0 }},
 		{"WEIR_INGESTOR_INTERACTIVE_SLOTS", "got 0", func(c *Config) { c.InteractiveSlots = 0 }},
 		{"WEIR_INGESTOR_BATCH_SLOTS", "got -1", func(c *Config) { c.BatchSlots = -1 }},
-		{"WEIR_INGESTOR_FLEET_DOCUMENTS", "got 0", func(c *Config) { c.FleetDocuments = 0 }},
+		{"WEIR_INGESTOR_FLEET_SLOTS", "got 0", func(c *Config) { c.FleetSlots = 0 }},
 		{"WEIR_INGESTOR_MAX_DELIVERIES", "got 0", func(c *Config) { c.MaxDeliveries = 0 }},
 	} {
 		cfg := DefaultConfig()

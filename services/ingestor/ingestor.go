@@ -42,14 +42,10 @@ func New(p platform.Platform, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, p: p, options: options, metrics: newMetrics(p.Registerer)}
-	s.runner, err = stage.New(stage.Config{
-		Name: "ingestor",
-		Sources: []stage.Source{
-			{Consumer: bus.JobConsumer("ingestor", event.KindIngest, event.LaneInteractive, cfg.FleetDocuments), Slots: cfg.InteractiveSlots},
-			{Consumer: bus.JobConsumer("ingestor", event.KindIngest, event.LaneBatch, cfg.FleetDocuments), Slots: cfg.BatchSlots},
-		},
-		MaxDeliveries: cfg.MaxDeliveries, DrainTimeout: cfg.DrainTimeout,
-	}, b, stage.HandlerFunc(s.cut), p)
+	runner := cfg.Stage("ingestor", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.JobConsumer("ingestor", event.KindIngest, lane, fleet)
+	})
+	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.cut), p)
 	return s, err
 }
 

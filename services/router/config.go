@@ -6,6 +6,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -29,16 +30,8 @@ type Config struct {
 	ContextBytes int `split_words:"true"`
 	// RetrieveTimeout bounds the embedding of the query and the search, each.
 	RetrieveTimeout time.Duration `split_words:"true"`
-	// InteractiveSlots and BatchSlots are how many jobs of each lane this
-	// process plans at once.
-	InteractiveSlots int `split_words:"true"`
-	BatchSlots       int `split_words:"true"`
-	// FleetJobs bounds the jobs in planning of all processes, per lane.
-	FleetJobs int `split_words:"true"`
-	// MaxDeliveries is how often a job is tried, crashes included.
-	MaxDeliveries int `split_words:"true"`
-	// DrainTimeout is how long jobs in planning may finish after a stop.
-	DrainTimeout time.Duration `split_words:"true"`
+	// Workers says how many jobs this process has in work.
+	stage.Workers
 }
 
 // DefaultConfig fits the other services' defaults.
@@ -46,7 +39,7 @@ func DefaultConfig() Config {
 	return Config{
 		Model: "small", EmbeddingModel: "embed", Dimensions: 1024, QdrantAddr: "127.0.0.1:6334",
 		TopK: 8, ContextBytes: 16 << 10, RetrieveTimeout: 10 * time.Second,
-		InteractiveSlots: 64, BatchSlots: 32, FleetJobs: 1024, MaxDeliveries: 8, DrainTimeout: 20 * time.Second,
+		Workers: stage.DefaultWorkers(64),
 	}
 }
 
@@ -57,29 +50,27 @@ func (c Config) Index() vector.Index {
 
 // Validate names the setting that can't be worked with.
 func (c Config) Validate() error {
-	if err := event.CheckName("WEIR_ROUTER_MODEL", c.Model); err != nil {
+	const prefix = "WEIR_ROUTER"
+	if err := event.CheckName(prefix+"_MODEL", c.Model); err != nil {
 		return err
 	}
-	if err := event.CheckName("WEIR_ROUTER_EMBEDDING_MODEL", c.EmbeddingModel); err != nil {
+	if err := event.CheckName(prefix+"_EMBEDDING_MODEL", c.EmbeddingModel); err != nil {
 		return err
 	}
-	for _, s := range []struct {
-		name  string
-		value int
-	}{
-		{"DIMENSIONS", c.Dimensions}, {"TOP_K", c.TopK}, {"CONTEXT_BYTES", c.ContextBytes},
-		{"INTERACTIVE_SLOTS", c.InteractiveSlots}, {"BATCH_SLOTS", c.BatchSlots},
-		{"FLEET_JOBS", c.FleetJobs}, {"MAX_DELIVERIES", c.MaxDeliveries},
-	} {
-		if s.value < 1 {
-			return fmt.Errorf("WEIR_ROUTER_%s: got %d, want at least 1", s.name, s.value)
-		}
+	if err := config.Positive(prefix,
+		config.Int{Name: "DIMENSIONS", Value: c.Dimensions},
+		config.Int{Name: "TOP_K", Value: c.TopK},
+		config.Int{Name: "CONTEXT_BYTES", Value: c.ContextBytes}); err != nil {
+		return err
+	}
+	if err := c.Workers.Validate(prefix); err != nil {
+		return err
 	}
 	if c.RetrieveTimeout <= 0 {
-		return fmt.Errorf("WEIR_ROUTER_RETRIEVE_TIMEOUT: got %s, want more than 0", c.RetrieveTimeout)
+		return fmt.Errorf(prefix+"_RETRIEVE_TIMEOUT: got %s, want more than 0", c.RetrieveTimeout)
 	}
 	if c.TopK > event.MaxTopK {
-		return fmt.Errorf("WEIR_ROUTER_TOP_K: got %d, want at most %d", c.TopK, event.MaxTopK)
+		return fmt.Errorf(prefix+"_TOP_K: got %d, want at most %d", c.TopK, event.MaxTopK)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func TestConfigErrorsNameTheVariable(t *testing.T) {
 		{"WEIR_ROUTER_RETRIEVE_TIMEOUT", "got 0s", func(c *Config) { c.RetrieveTimeout = 0 }},
 		{"WEIR_ROUTER_INTERACTIVE_SLOTS", "got 0", func(c *Config) { c.InteractiveSlots = 0 }},
 		{"WEIR_ROUTER_BATCH_SLOTS", "got 0", func(c *Config) { c.BatchSlots = 0 }},
-		{"WEIR_ROUTER_FLEET_JOBS", "got 0", func(c *Config) { c.FleetJobs = 0 }},
+		{"WEIR_ROUTER_FLEET_SLOTS", "got 0", func(c *Config) { c.FleetSlots = 0 }},
 		{"WEIR_ROUTER_MAX_DELIVERIES", "got 0", func(c *Config) { c.MaxDeliveries = 0 }},
 	} {
 		cfg := DefaultConfig()

@@ -39,12 +39,13 @@ func writeSource(b *strings.Builder, number int, c vector.Chunk) {
 		attribute.Replace(c.Source), attribute.Replace(strings.Join(c.Section, " > ")), markup.Replace(c.Text))
 }
 
-// fit keeps the best hits whose texts fit into limit bytes, at least one.
+// fit keeps the best hits whose source elements fit into limit bytes, at least
+// one.
 func fit(hits []vector.Hit, limit int) []vector.Hit {
-	size := 0
+	var b strings.Builder
 	for i, hit := range hits {
-		size += len(hit.Chunk.Text)
-		if size > limit && i > 0 {
+		writeSource(&b, i+1, hit.Chunk)
+		if b.Len() > limit && i > 0 {
 			return hits[:i]
 		}
 	}

@@ -129,22 +129,40 @@ func TestFit(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		sizes []int
-		limit int
+		limit int // over what the elements of two empty texts need
 		want  int
 	}{
-		{nil, 10, 0}, {[]int{4, 6}, 10, 2}, {[]int{4, 6, 1}, 10, 2}, {[]int{4, 7, 1}, 10, 1}, {[]int{11, 1}, 10, 1}, {[]int{11}, 10, 1},
+		{nil, 10, 0}, {[]int{4, 6}, 10, 2}, {[]int{4, 6, 1}, 10, 2}, {[]int{4, 7, 1}, 10, 1}, {[]int{99, 1}, 10, 1}, {[]int{99}, 10, 1},
 	} {
-		if got := fit(hits(tc.sizes...), tc.limit); len(got) != tc.want {
+		if got := fit(hits(tc.sizes...), elements(2)+tc.limit); len(got) != tc.want {
 			t.Errorf("texts of %d bytes in %d: %d hits, want %d", tc.sizes, tc.limit, len(got), tc.want)
 		}
 	}
+}
+
+// TestFitCountsWhatIsShown: markup takes more room when it is escaped.
+func TestFitCountsWhatIsShown(t *testing.T) {
+	t.Parallel()
+	hits := []vector.Hit{{Chunk: vector.Chunk{Text: "<<<<"}}, {Chunk: vector.Chunk{Text: "x"}}}
+	if got := fit(hits, elements(2)+10); len(got) != 1 {
+		t.Errorf("%d hits, want 1", len(got))
+	}
+}
+
+// elements is the size of n source elements without text.
+func elements(n int) int {
+	var b strings.Builder
+	for i := range n {
+		writeSource(&b, i+1, vector.Chunk{})
+	}
+	return b.Len()
 }
 
 // TestContextBytes: what does not fit is neither shown nor citable.
 func TestContextBytes(t *testing.T) {
 	t.Parallel()
 	r := setup(t, finds(vector.Chunk{Document: "a", Text: "12345"}, vector.Chunk{Document: "b", Text: "67890"}, vector.Chunk{Document: "c", Text: "x"}),
-		func(c *Config) { c.ContextBytes = 10 }).embedder(vectors)
+		func(c *Config) { c.ContextBytes = elements(2) + 10 }).embedder(vectors)
 	r.submit(question("What?"))
 	task, _ := r.task()
 	shown, _ := sources(t, task.Messages[1].Content)

@@ -53,14 +53,11 @@ func New(p platform.Platform, cfg Config, store vector.Store) (*Service, error) 
 		return nil, err
 	}
 	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: store, metrics: newMetrics(p.Registerer)}
-	s.runner, err = stage.New(stage.Config{
-		Name: "router",
-		Sources: []stage.Source{
-			{Consumer: bus.JobConsumer("router", event.KindGenerate, event.LaneInteractive, cfg.FleetJobs), Slots: cfg.InteractiveSlots},
-			{Consumer: bus.JobConsumer("router", event.KindGenerate, event.LaneBatch, cfg.FleetJobs), Slots: cfg.BatchSlots},
-		},
-		Timeout: 3 * cfg.RetrieveTimeout, MaxDeliveries: cfg.MaxDeliveries, DrainTimeout: cfg.DrainTimeout,
-	}, b, stage.HandlerFunc(s.plan), p)
+	runner := cfg.Stage("router", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.JobConsumer("router", event.KindGenerate, lane, fleet)
+	})
+	runner.Timeout = 3 * cfg.RetrieveTimeout
+	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.plan), p)
 	return s, err
 }
 

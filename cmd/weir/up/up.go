@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -240,14 +239,10 @@ func (r *runner) close() {
 	}
 }
 
-// storeInUse is in the embedded store's error for a locked directory, which has
-// no sentinel.
-const storeInUse = "another process holds its lock"
-
 // LockError explains a data directory that another process uses, or returns
 // err as it is.
 func LockError(err error, dir string) error {
-	if errors.Is(err, natsd.ErrInUse) || err != nil && strings.Contains(err.Error(), storeInUse) {
+	if errors.Is(err, natsd.ErrInUse) || errors.Is(err, qdrantd.ErrInUse) {
 		return fmt.Errorf("data directory %s is in use by another weir; stop it, talk to it (weir status), or choose another --data-dir", dir)
 	}
 	return err
