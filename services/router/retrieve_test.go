@@ -62,10 +62,10 @@ func TestUnknownCollection(t *testing.T) {
 	}}
 	r := setup(t, store).embedder(vectors)
 	job := question("What?")
-	job.RAG.Collection = "handbok"
+	job.RAG.Collection = "hand-book"
 	got := r.failure(r.submit(job))
 	if got.Class != event.ClassInvalid || got.Field != "rag.collection" || got.Hint == "" ||
-		!strings.Contains(got.Message, `"acme"`) || !strings.Contains(got.Message, `"handbok"`) {
+		!strings.Contains(got.Message, `"acme"`) || !strings.Contains(got.Message, `"hand-book"`) {
 		t.Errorf("error %+v, want an unknown collection of the tenant", got)
 	}
 	r.submit(question("What?"))
