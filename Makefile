@@ -42,7 +42,7 @@ tidy: ## Tidy every module
 	@for dir in $(MODULES); do (cd $$dir && GOWORK=off $(GO) mod tidy) || exit 1; done
 
 generate: ## Regenerate golden files
-	$(GO) test work -run Golden -update
+	$(GO) test $$(grep -rl 'flag.Bool("update"' --include='*_test.go' . | xargs -n1 dirname | sort -u) -update
 
 verify: ## Build and vet each module by itself; check modules, imports and docs
 	@for dir in $(MODULES); do echo "verify $${dir#$(CURDIR)/}"; \
