@@ -47,7 +47,11 @@ func ask(e *env, cl *client.Client, c *askCmd) (event.Result, error) {
 	if err != nil {
 		return event.Result{}, err
 	}
-	result, err := cl.Follow(ctx, e.Tenant, id, e.answerPrinter())
+	shown := false
+	result, err := cl.Follow(ctx, e.Tenant, id, e.answerPrinter(&shown))
+	if shown && result.Answer == nil {
+		fmt.Fprintln(e.out) // it broke off in the middle of a line
+	}
 	if err != nil {
 		return result, waitError(err, id)
 	}
@@ -58,13 +62,14 @@ func ask(e *env, cl *client.Client, c *askCmd) (event.Result, error) {
 	return result, nil
 }
 
-// answerPrinter prints the pieces of an answer as they arrive.
-func (e *env) answerPrinter() client.Follower {
+// answerPrinter prints the pieces of an answer as they arrive, and notes that
+// it has shown some.
+func (e *env) answerPrinter(shown *bool) client.Follower {
 	if e.JSON {
 		return client.Follower{}
 	}
 	return client.Follower{
-		Delta:   func(text string) { fmt.Fprint(e.out, text) },
+		Delta:   func(text string) { fmt.Fprint(e.out, text); *shown = true },
 		Restart: func() { fmt.Fprint(e.out, "\n[the answer broke off and starts over]\n") },
 	}
 }

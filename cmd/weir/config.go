@@ -13,7 +13,7 @@ type configCmd struct {
 
 // Run shows the configuration `weir up` would run with; secrets are hidden.
 func (c *configCmd) Run(e *env) error {
-	cfg, err := loadConfig(c.DataDir)
+	cfg, err := e.loadConfig(c.DataDir)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,9 +16,21 @@ import (
 
 // connect opens a client, or says how to start what is missing.
 func (e *env) connect() (*client.Client, *nats.Conn, error) {
-	nc, err := nats.Connect(e.NatsURL, nats.Name("weir-cli"), nats.Timeout(5*time.Second), nats.MaxReconnects(-1))
+	url := cmp.Or(e.NatsURL, nats.DefaultURL)
+	opts := []nats.Option{
+		nats.Name("weir-cli"), nats.Timeout(5 * time.Second), nats.MaxReconnects(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // nil: closed by us
+				fmt.Fprintf(e.err, "weir: lost the NATS server at %s (%v); waiting for it\n", url, err)
+			}
+		}),
+	}
+	if e.NatsCreds != "" {
+		opts = append(opts, nats.UserCredentials(e.NatsCreds))
+	}
+	nc, err := nats.Connect(url, opts...)
 	if err != nil {
-		return nil, nil, coded(exitUnreachable, "no NATS server at %s: %w; start Weir with `weir up`, or set --nats-url", e.NatsURL, err)
+		return nil, nil, coded(exitUnreachable, "no NATS server at %s: %w; start Weir with `weir up`, or set --nats-url", url, err)
 	}
 	c, err := client.New(nc)
 	if err != nil {

@@ -76,7 +76,7 @@ func (e *env) serve(name string, server lifecycle.Service, addr func() string) e
 	layer := func(context.Context) ([]lifecycle.Member, error) {
 		return []lifecycle.Member{{Name: name, Service: server}}, nil
 	}
-	return lifecycle.Run(e.ctx, func(on bool) {
+	err := lifecycle.Run(e.ctx, func(on bool) {
 		switch {
 		case !on:
 		case e.JSON:
@@ -85,6 +85,7 @@ func (e *env) serve(name string, server lifecycle.Service, addr func() string) e
 			fmt.Fprintf(e.out, "%s listens on %s\n", name, addr())
 		}
 	}, layer)
+	return startError(err, "--addr")
 }
 
 func devDir(dir, name string) (string, error) {

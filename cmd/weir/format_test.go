@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -99,7 +100,7 @@ func TestBarLine(t *testing.T) {
 		{1, 10, 3, time.Second, "[==                      ] 1/10 documents, 3 chunks, 1/s, ETA 9s"},
 		{5, 10, 42, 2500 * time.Millisecond, "[============            ] 5/10 documents, 42 chunks, 2/s, ETA 3s"},
 		{10, 10, 1000, 500 * time.Millisecond, "[========================] 10/10 documents, 1000 chunks, 20/s, ETA 0s"},
-		{1, 1000, 1, 2 * time.Second, "[                        ] 1/1000 documents, 1 chunks, 0/s, ETA 33m18s"},
+		{1, 1000, 1, 2 * time.Second, "[                        ] 1/1000 documents, 1 chunk, 0/s, ETA 33m18s"},
 	} {
 		if got := barLine(tc.done, tc.total, tc.chunks, tc.elapsed); got != tc.want {
 			t.Errorf("bar\n got %s\nwant %s", got, tc.want)
@@ -115,7 +116,7 @@ func TestBar(t *testing.T) {
 	p := &progress{e: &env{out: &out, err: &errs, cli: &cli{}}, total: 2, bar: true, start: time.Now()}
 	p.add("a.md", event.Result{Ingested: &event.Ingested{Chunks: 3, Tokens: 30}}, nil)
 	p.add("b.md", event.Result{}, errors.New("broken"))
-	err := p.end()
+	err := p.end(nil)
 	if err == nil || exitCode(err) != exitJobFailed || !strings.Contains(err.Error(), "1 of 2 documents") {
 		t.Errorf("error %v, want one document of two", err)
 	}
@@ -124,7 +125,36 @@ func TestBar(t *testing.T) {
 	}
 	got := out.String()
 	if !strings.HasPrefix(got, "\r\x1b[K[============            ] 1/2 documents, 3 chunks") ||
-		!strings.Contains(got, "\r\x1b[K[========================] 2/2 documents") || !strings.Contains(got, "\n1 documents, 3 chunks, 30 tokens in ") {
+		!strings.Contains(got, "\r\x1b[K[========================] 2/2 documents") || !strings.Contains(got, "\n1 document, 3 chunks, 30 tokens in ") {
 		t.Errorf("stdout %q", got)
+	}
+}
+
+// TestStopped: what has no result when the wait ends is told once, with the way on.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	for cause, code := range map[error]int{context.Canceled: exitError, context.DeadlineExceeded: exitTimeout} {
+		var out, errs buffer
+		p := &progress{e: &env{out: &out, err: &errs, cli: &cli{}}, total: 3, start: time.Now()}
+		p.add("a.md", event.Result{Ingested: &event.Ingested{Chunks: 1, Tokens: 1}}, nil)
+		err := p.end(cause)
+		if err == nil || exitCode(err) != code || !strings.Contains(err.Error(), "2 of 3 documents have no result yet") {
+			t.Errorf("%v: error %v, want two documents without a result", cause, err)
+		}
+		if got := out.String(); !strings.HasPrefix(got, "1/3 a.md: 1 chunk\n1 document, 1 chunk, 1 token in ") || errs.String() != "" {
+			t.Errorf("stdout %q, stderr %q", got, errs.String())
+		}
+	}
+}
+
+func TestFit(t *testing.T) {
+	t.Parallel()
+	line := barLine(5, 10, 42, 2500*time.Millisecond)
+	for width, want := range map[int]string{
+		80: line, len(line) + 1: line, len(line): "5/10 documents, 42 chunks, 2/s, ETA 3s", 10: "5/10 docu", 0: "",
+	} {
+		if got := fit(line, width); got != want {
+			t.Errorf("width %d: %q, want %q", width, got, want)
+		}
 	}
 }

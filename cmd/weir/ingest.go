@@ -57,14 +57,20 @@ func ingest(e *env, cl *client.Client, c *ingestCmd, files []string) error {
 	slots := make(chan struct{}, max(1, c.InFlight))
 	for _, file := range files {
 		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
 		wait.Go(func() {
 			defer func() { <-slots }()
 			result, err := c.send(ctx, e.Tenant, cl, file)
+			if err != nil && ctx.Err() != nil && !e.JSON {
+				return // told once, at the end
+			}
 			progress.add(file, result, err)
 		})
 	}
 	wait.Wait()
-	return progress.end()
+	return progress.end(ctx.Err())
 }
 
 // send submits one file and awaits its result.

@@ -100,7 +100,7 @@ func TestLatin1Document(t *testing.T) {
 	weir(t, "ingest", file, "--nats-url", url).wants(t, exitJobFailed, "40 invalid bytes", "UTF-8")
 	job := write(t, t.TempDir(), "job.json", `{"v":1,"collection":"docs","document":{"id":"d","data":"`+
 		base64.StdEncoding.EncodeToString([]byte(bridge))+`"}}`)
-	weir(t, "submit", job, "--wait", "--nats-url", url).wants(t, exitOK, "document d in collection docs: 1 chunks")
+	weir(t, "submit", job, "--wait", "--nats-url", url).wants(t, exitOK, "document d in collection docs: 1 chunk, ")
 }
 
 // TestIngestAgain replaces a document: the old text is no longer found.

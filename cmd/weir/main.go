@@ -25,9 +25,10 @@ func main() {
 
 // cli is the command line. Help texts with an example each are in help.go.
 type cli struct {
-	NatsURL string `name:"nats-url" env:"WEIR_NATS_URL" default:"nats://127.0.0.1:4222" help:"NATS server that Weir runs on."`
-	Tenant  string `env:"WEIR_TENANT" default:"default" help:"Tenant to work as."`
-	JSON    bool   `name:"json" help:"Print JSON, one object a line."`
+	NatsURL   string `name:"nats-url" env:"WEIR_NATS_URL" placeholder:"URL" help:"NATS server that Weir runs on (default: nats://127.0.0.1:4222)."`
+	NatsCreds string `name:"nats-creds" env:"WEIR_NATS_CREDS" placeholder:"FILE" help:"Credentials file for the NATS server."`
+	Tenant    string `env:"WEIR_TENANT" default:"default" help:"Tenant to work as."`
+	JSON      bool   `name:"json" help:"Print JSON, one object a line."`
 
 	Up      upCmd      `cmd:"" help:"Run all of Weir in this process."`
 	Ingest  ingestCmd  `cmd:"" help:"Store documents in a collection."`
@@ -53,7 +54,7 @@ const (
 	exitTimeout     = 6
 )
 
-// exitError carries an exit code with an error.
+// codedError carries an exit code with an error.
 type codedError struct {
 	code int
 	error

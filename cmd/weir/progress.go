@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,7 @@ type progress struct {
 	e     *env
 	total int
 	bar   bool
+	fd    int // of the terminal that shows the bar
 	start time.Time
 
 	mu                              sync.Mutex
@@ -29,8 +31,12 @@ type progress struct {
 
 func newProgress(e *env, total int) *progress {
 	file, ok := e.out.(*os.File)
-	return &progress{e: e, total: total, start: time.Now(),
-		bar: ok && !e.JSON && term.IsTerminal(int(file.Fd()))} //nolint:gosec // a file descriptor fits
+	p := &progress{e: e, total: total, start: time.Now()}
+	if ok && !e.JSON {
+		p.fd = int(file.Fd()) //nolint:gosec // a file descriptor fits
+		p.bar = term.IsTerminal(p.fd)
+	}
+	return p
 }
 
 // add counts a finished document.
@@ -61,7 +67,7 @@ func (p *progress) report(file string, result event.Result, err error) {
 		p.clear()
 		fmt.Fprintf(p.e.err, "%s: %v\n", file, err)
 	case !p.bar:
-		fmt.Fprintf(p.e.out, "%d/%d %s: %d chunks\n", p.documents, p.total, file, result.Ingested.Chunks)
+		fmt.Fprintf(p.e.out, "%d/%d %s: %s\n", p.documents, p.total, file, plural(result.Ingested.Chunks, "chunk"))
 	}
 	if p.bar {
 		p.draw()
@@ -75,7 +81,11 @@ func (p *progress) draw() {
 	if now := time.Now(); now.Sub(p.drawn) >= drawEvery || p.documents == p.total {
 		p.drawn = now
 		p.clear()
-		fmt.Fprint(p.e.out, barLine(p.documents, p.total, p.chunks, now.Sub(p.start)))
+		line := barLine(p.documents, p.total, p.chunks, now.Sub(p.start))
+		if width, _, err := term.GetSize(p.fd); err == nil {
+			line = fit(line, width)
+		}
+		fmt.Fprint(p.e.out, line)
 	}
 }
 
@@ -91,12 +101,30 @@ func barLine(done, total, chunks int, elapsed time.Duration) string {
 	filled := width * done / max(1, total)
 	rate := float64(done) / max(elapsed.Seconds(), 0.001)
 	eta := time.Duration(float64(total-done) / max(rate, 0.001) * float64(time.Second)).Round(time.Second)
-	return fmt.Sprintf("[%s%s] %d/%d documents, %d chunks, %.0f/s, ETA %s",
-		strings.Repeat("=", filled), strings.Repeat(" ", width-filled), done, total, chunks, rate, eta)
+	return fmt.Sprintf("[%s%s] %d/%d documents, %s, %.0f/s, ETA %s",
+		strings.Repeat("=", filled), strings.Repeat(" ", width-filled), done, total, plural(chunks, "chunk"), rate, eta)
 }
 
-// end prints the sum; failed documents are an error.
-func (p *progress) end() error {
+// fit makes a bar's line fit into one line of a terminal, which could not be
+// drawn over otherwise: the figures are worth more than the bar.
+func fit(line string, width int) string {
+	if _, figures, ok := strings.Cut(line, "] "); ok && len(line) >= width {
+		line = figures
+	}
+	return line[:min(len(line), max(0, width-1))]
+}
+
+// plural is a number with its noun.
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// end prints the sum; failed documents are an error, and so are those without a
+// result because the wait was stopped.
+func (p *progress) end(stopped error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	elapsed := time.Since(p.start)
@@ -104,8 +132,15 @@ func (p *progress) end() error {
 		fmt.Fprintln(p.e.out)
 	}
 	if !p.e.JSON {
-		fmt.Fprintf(p.e.out, "%d documents, %d chunks, %d tokens in %s\n",
-			p.documents-p.failed, p.chunks, p.toks, elapsed.Round(time.Millisecond))
+		fmt.Fprintf(p.e.out, "%s, %s, %s in %s\n", plural(p.documents-p.failed, "document"),
+			plural(p.chunks, "chunk"), plural(p.toks, "token"), elapsed.Round(time.Millisecond))
+	}
+	if left := p.total - p.documents; left > 0 && stopped != nil {
+		code, why := exitError, "interrupted"
+		if errors.Is(stopped, context.DeadlineExceeded) {
+			code, why = exitTimeout, "timed out"
+		}
+		return coded(code, "%s: %d of %d documents have no result yet; those that were sent go on, ingest again to send the rest", why, left, p.total)
 	}
 	if p.failed == 0 {
 		return nil

@@ -56,8 +56,8 @@ func (e *env) printResult(r event.Result) error {
 		fmt.Fprint(e.out, r.Answer.Text)
 		printEnd(e.out, r)
 	case r.Ingested != nil:
-		fmt.Fprintf(e.out, "document %s in collection %s: %d chunks, %d tokens\n",
-			r.Ingested.Document, r.Ingested.Collection, r.Ingested.Chunks, r.Ingested.Tokens)
+		fmt.Fprintf(e.out, "document %s in collection %s: %s, %s\n", r.Ingested.Document, r.Ingested.Collection,
+			plural(r.Ingested.Chunks, "chunk"), plural(r.Ingested.Tokens, "token"))
 	}
 	return jobError(r)
 }

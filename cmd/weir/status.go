@@ -103,7 +103,10 @@ func (e *env) printStatus(s status) error {
 	for _, st := range s.Streams {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", st.Name, st.Messages, size(st.Bytes), size(uint64(max(0, st.MaxBytes))), st.Description) //nolint:gosec // not negative
 	}
-	fmt.Fprintln(w, "\t\t\t\t")
+	if err := w.Flush(); err != nil { // the tables have columns of their own
+		return fmt.Errorf("printing status: %w", err)
+	}
+	fmt.Fprintln(e.out)
 	fmt.Fprintln(w, "CONSUMER\tBACKLOG\tIN FLIGHT\tREDELIVERED\tWAITING PULLS")
 	for _, c := range s.Consumers {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", c.Name, c.Backlog, c.InFlight, c.Redelivered, c.Pulls)

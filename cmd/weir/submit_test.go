@@ -47,7 +47,7 @@ func TestSubmit(t *testing.T) {
 	dir := t.TempDir()
 	flags := []string{"--nats-url", url}
 	ingest := write(t, dir, "ingest.json", `{"v":1,"id":"i1","collection":"docs","document":{"id":"bridge","source":"bridge.md","text":"The old bridge at Grenoble was built by Marie Durand."}}`)
-	weir(t, append(flags, "submit", ingest, "--wait")...).wants(t, exitOK, "document bridge in collection docs: 1 chunks")
+	weir(t, append(flags, "submit", ingest, "--wait")...).wants(t, exitOK, "document bridge in collection docs: 1 chunk, ")
 
 	ask := write(t, dir, "ask.json", `{"v":1,"id":"q1","messages":[{"role":"user","content":"`+known+`"}],"rag":{"collection":"docs"}}`)
 	weir(t, append(flags, "submit", ask)...).wants(t, exitOK, "q1\n")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/weir-dev/weir/cmd/weir/up"
 	"github.com/weir-dev/weir/pkg/telemetry"
@@ -17,7 +18,7 @@ type upCmd struct {
 
 // Run runs Weir until a signal.
 func (c *upCmd) Run(e *env) error {
-	cfg, err := loadConfig(c.DataDir)
+	cfg, err := e.loadConfig(c.DataDir)
 	if err != nil {
 		return err
 	}
@@ -27,7 +28,15 @@ func (c *upCmd) Run(e *env) error {
 		return err
 	}
 	err = up.Run(e.ctx, cfg, log, func(s up.System) { c.announce(e, cfg, s) })
-	return up.LockError(err, cfg.DataDir)
+	return startError(up.LockError(err, cfg.DataDir), "--nats-addr and --http-addr")
+}
+
+// startError says which flags to use when an address is taken.
+func startError(err error, flags string) error {
+	if err != nil && strings.Contains(err.Error(), "address already in use") { // nats-server gives no more than the text
+		return fmt.Errorf("%w; stop what listens there, or choose another address with %s", err, flags)
+	}
+	return err
 }
 
 func (c *upCmd) announce(e *env, cfg up.Config, s up.System) {
@@ -40,7 +49,7 @@ func (c *upCmd) announce(e *env, cfg up.Config, s up.System) {
 }
 
 // loadConfig is the effective configuration of `weir up`.
-func loadConfig(dataDir string) (up.Config, error) {
+func (e *env) loadConfig(dataDir string) (up.Config, error) {
 	if dataDir == "" {
 		var err error
 		if dataDir, err = stateDir(); err != nil {
@@ -52,6 +61,7 @@ func loadConfig(dataDir string) (up.Config, error) {
 	if err := cfg.Load(); err != nil {
 		return cfg, coded(exitUsage, "%w", err)
 	}
+	cfg.Process.NatsURL, cfg.Process.NatsCreds = e.NatsURL, e.NatsCreds // flags, or the environment
 	return cfg, nil
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -101,4 +103,41 @@ func TestInterrupted(t *testing.T) {
 	var out, errs buffer
 	code := run(ctx, []string{"result", "q1", "--wait", "--nats-url", server.URL()}, &out, &errs)
 	outcome{code, out.String(), errs.String()}.wants(t, exitError, "interrupted", "weir result q1")
+}
+
+// TestUpOnOtherNATS: the flag names the NATS to run on, as the variable does.
+func TestUpOnOtherNATS(t *testing.T) {
+	t.Parallel()
+	nats := bustest.Start(t)
+	first, _ := server(t, 1, "up", "--json", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--nats-url", nats.URL())
+	if !strings.Contains(first[0], nats.URL()) {
+		t.Errorf("Weir is up as %s, want NATS at %s", first[0], nats.URL())
+	}
+}
+
+// TestAddressInUse says which flags choose another one.
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close() //nolint:errcheck // a test's
+	free := map[string]string{"--nats-addr": "127.0.0.1:0", "--http-addr": "127.0.0.1:0"}
+	for flag := range free {
+		args := []string{"up", "--data-dir", t.TempDir(), flag, taken.Addr().String()}
+		for other, addr := range free {
+			if other != flag {
+				args = append(args, other, addr)
+			}
+		}
+		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --nats-addr and --http-addr")
+	}
+	for _, name := range []string{"nats", "qdrant", "llmsim"} {
+		args := []string{"dev", name, "--addr", taken.Addr().String()}
+		if name != "llmsim" {
+			args = append(args, "--data-dir", t.TempDir())
+		}
+		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --addr")
+	}
 }

@@ -45,6 +45,9 @@ func (c *watchCmd) Run(e *env) error {
 		follower = client.Follower{Life: func(l event.Life) { e.printJSON(l) }} //nolint:errcheck // stdout may be closed
 	}
 	result, err := cl.Follow(ctx, e.Tenant, c.Job, follower)
+	if midLine && result.Answer == nil {
+		fmt.Fprintln(e.out)
+	}
 	if err != nil {
 		return waitError(err, c.Job)
 	}

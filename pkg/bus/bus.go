@@ -157,7 +157,7 @@ func publishError(subject string, err error) error {
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api) && api.ErrorCode == codeStoreFailed:
-		e.Hint = "the queue is full: wait for work to finish, add workers, or raise the stream's limits"
+		e.Hint = "the queue is full: wait for work to finish, or add workers"
 	case errors.Is(err, nats.ErrMaxPayload):
 		e.Class, e.Hint = event.ClassTooLarge, "put the payload into the bucket "+PayloadBucket
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):

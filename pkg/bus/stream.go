@@ -22,8 +22,9 @@ const (
 	PayloadBucket = "weir_payloads"
 )
 
-// Limits are the bounds of the streams. Every stream is bounded and refuses
-// what is over; nothing that waits is ever dropped to make room.
+// Limits are the bounds of the streams. Every stream is bounded: the views
+// (events, tokens) drop their oldest messages, all others refuse what is over,
+// so that nothing that waits is ever dropped to make room.
 type Limits struct {
 	// Replicas of every stream and bucket: 1, or 3 in a cluster.
 	Replicas int

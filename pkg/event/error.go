@@ -13,7 +13,7 @@ import (
 // of the message: see [Class.Retryable] and the stage runner.
 type Class string
 
-// The classes. The provider rows of reference tables map onto these.
+// The classes.
 const (
 	// ClassInvalid: the job itself is wrong (bad JSON, missing field, unknown
 	// model or collection). Never retried; the failed result names the field.

@@ -239,7 +239,7 @@ type Life struct {
 	Attempt int `json:"attempt,omitempty"`
 	// Detail is a short human-readable remark.
 	Detail string `json:"detail,omitempty"`
-	// Error is set on retrying and failed.
+	// Error is set on retrying.
 	Error *Error `json:"error,omitempty"`
 	// RetryMS is when a retry will start at the earliest, from At.
 	RetryMS int64 `json:"retry_ms,omitempty"`

@@ -92,7 +92,8 @@ type Store interface {
 	// higher Version than the new one is left alone (late messages never
 	// overwrite newer chunks). Points may span documents of one scope.
 	Upsert(ctx context.Context, idx Index, scope Scope, points []Point) error
-	// DeleteStale removes the chunks of a document older than version.
+	// DeleteStale removes the chunks of a document older than version, and those
+	// of version as well when newer ones are stored: it came late.
 	DeleteStale(ctx context.Context, idx Index, doc Document, version int64) error
 	// Search returns at most TopK hits of the scope, best first.
 	Search(ctx context.Context, idx Index, q Query) ([]Hit, error)

@@ -3,7 +3,9 @@ package embedder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
@@ -58,6 +60,9 @@ func (b *batcher) embed(ctx context.Context, texts []string) ([][]float32, int, 
 		}
 	}
 	doc.pending.Wait()
+	if doc.err != nil && ctx.Err() != nil { // the cause, not how the call saw it
+		return nil, 0, fmt.Errorf("waiting for a batch: %w", context.Cause(ctx))
+	}
 	return doc.vectors, doc.tokens, doc.err
 }
 
@@ -103,7 +108,7 @@ func (b *batcher) run(ctx context.Context) {
 // document's fault is not another's.
 func (b *batcher) call(batch []*item) {
 	documents := split(batch)
-	err := b.try(batch, len(documents) == 1)
+	err := b.try(documents...)
 	if err == nil {
 		return
 	}
@@ -112,21 +117,17 @@ func (b *batcher) call(batch []*item) {
 		return
 	}
 	for _, items := range documents {
-		if err := b.try(items, true); err != nil {
+		if err := b.try(items); err != nil {
 			fail(items, err)
 		}
 	}
 }
 
-// try makes one call and hands out its vectors. A call for one document ends
-// with that document's context.
-func (b *batcher) try(items []*item, single bool) error {
-	ctx := context.Background()
-	if single {
-		ctx = items[0].doc.ctx
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.CallTimeout)
+// try makes one call for the documents and hands out its vectors.
+func (b *batcher) try(documents ...[]*item) error {
+	ctx, cancel := b.callContext(documents)
 	defer cancel()
+	items := slices.Concat(documents...)
 	texts, bytes := make([]string, len(items)), 0
 	for i, it := range items {
 		texts[i], bytes = it.text, bytes+len(it.text)
@@ -147,6 +148,27 @@ func (b *batcher) try(items []*item, single bool) error {
 		it.doc.add(it.at, response.Vectors[i], share)
 	}
 	return nil
+}
+
+// callContext ends after CallTimeout, and when the contexts of all documents in
+// the call have ended: nobody waits for it then.
+func (b *batcher) callContext(documents [][]*item) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), b.cfg.CallTimeout)
+	var ended atomic.Int64
+	stops := make([]func() bool, len(documents))
+	for i, items := range documents {
+		stops[i] = context.AfterFunc(items[0].doc.ctx, func() {
+			if ended.Add(1) == int64(len(documents)) {
+				cancel()
+			}
+		})
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
+	}
 }
 
 func (d *document) add(at int, vector []float32, tokens int) {

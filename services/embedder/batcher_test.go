@@ -247,6 +247,34 @@ func TestEmbedEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestCallEndsWithItsDocuments: a call for several documents goes on while one
+// of them is wanted, and ends when none is.
+func TestCallEndsWithItsDocuments(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fake := &llmtest.Fake{EmbedFunc: func(ctx context.Context, _ llm.EmbedRequest) (llm.EmbedResponse, error) {
+			<-ctx.Done() // a provider that does not answer
+			return llm.EmbedResponse{}, event.Errorf(event.ClassCanceled, "%w", ctx.Err())
+		}}
+		b := batching(t, fake, func(c *Config) { c.BatchItems, c.CallTimeout = 2, time.Hour })
+		start := time.Now()
+		var documents sync.WaitGroup
+		for _, limit := range []time.Duration{time.Second, time.Minute} {
+			documents.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				if _, _, err := b.embed(ctx, []string{"text"}); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("error %v, want the deadline", err)
+				}
+			})
+		}
+		documents.Wait()
+		if took := time.Since(start); took != time.Minute {
+			t.Errorf("the call ended after %s, want a minute", took)
+		}
+	})
+}
+
 // TestSplitGroupsByDocument: whatever the order in which chunks arrived.
 func TestSplitGroupsByDocument(t *testing.T) {
 	t.Parallel()

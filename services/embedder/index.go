@@ -11,7 +11,7 @@ import (
 )
 
 // index embeds and stores a document's chunks, then removes the chunks of its
-// earlier versions. Point ids are made of the content, so a redelivery writes
+// earlier versions, or its own when a later one was stored meanwhile. Point ids are made of the content, so a redelivery writes
 // the same points again.
 func (s *Service) index(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 	received := s.p.Now()

@@ -161,7 +161,7 @@ func checkFailure(t *testing.T, result event.Result, class event.Class, field st
 	if e.Class != class || e.Field != field || e.Message == "" {
 		t.Errorf("error %+v: want class %q, field %q and a message", *e, class, field)
 	}
-	if e.Hint == "" && class != event.ClassDeadline { // nothing brings the time back
+	if e.Hint == "" {
 		t.Errorf("error %+v: want a hint", *e)
 	}
 	if result.Answer != nil || result.Ingested != nil {

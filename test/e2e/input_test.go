@@ -105,7 +105,7 @@ func badInputs() []bad {
 		generate("top_k negative", hello+`,"rag":{"collection":"docs","top_k":-1}`, "rag.top_k"),
 		generate("top_k too large", hello+`,"rag":{"collection":"docs","top_k":101}`, "rag.top_k"),
 		generate("deadline no time", `"deadline":"tomorrow",`+hello, "deadline"),
-		class(event.ClassDeadline, generate("deadline in the past", `"deadline":"2020-01-02T03:04:05Z",`+hello, "")),
+		class(event.ClassDeadline, generate("deadline in the past", `"deadline":"2020-01-02T03:04:05Z",`+hello, "deadline")),
 
 		ingest("collection missing", `"document":{"id":"d","text":"hello"}`, "collection"),
 		ingest("document missing", `"collection":"docs"`, "document.id"),

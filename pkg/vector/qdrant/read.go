@@ -74,8 +74,12 @@ func (s *Store) Count(ctx context.Context, idx vector.Index, scope vector.Scope)
 	if err != nil {
 		return 0, err
 	}
+	return s.count(ctx, idx, filter)
+}
+
+func (s *Store) count(ctx context.Context, idx vector.Index, filter *pb.Filter) (int, error) {
 	var n uint64
-	err = s.call(ctx, "counting chunks in "+idx.Name, func(ctx context.Context) (err error) {
+	err := s.call(ctx, "counting chunks in "+idx.Name, func(ctx context.Context) (err error) {
 		n, err = s.client.Count(ctx, &pb.CountPoints{CollectionName: idx.Name, Filter: filter, Exact: proto.Bool(true)})
 		if isMissing(err) {
 			return nil

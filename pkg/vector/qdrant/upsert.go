@@ -113,8 +113,19 @@ func (s *Store) DeleteStale(ctx context.Context, idx vector.Index, doc vector.Do
 	if doc.ID == "" {
 		return event.Invalid("document.id", "set the document id", "is empty")
 	}
-	filter, err := scopeFilter(doc.Scope, pb.NewMatch(keyDocument, doc.ID),
-		pb.NewRange(keyVersion, &pb.Range{Lt: proto.Float64(float64(version))}))
+	later, err := versionFilter(doc, &pb.Range{Gt: proto.Float64(float64(version))})
+	if err != nil {
+		return err
+	}
+	newer, err := s.count(ctx, idx, later)
+	if err != nil {
+		return err
+	}
+	stale := &pb.Range{Lt: proto.Float64(float64(version))}
+	if newer > 0 {
+		stale = &pb.Range{Lte: proto.Float64(float64(version))}
+	}
+	filter, err := versionFilter(doc, stale)
 	if err != nil {
 		return err
 	}
@@ -127,4 +138,9 @@ func (s *Store) DeleteStale(ctx context.Context, idx vector.Index, doc vector.Do
 		}
 		return err
 	})
+}
+
+// versionFilter selects the chunks of a document with a version in the range.
+func versionFilter(doc vector.Document, versions *pb.Range) (*pb.Filter, error) {
+	return scopeFilter(doc.Scope, pb.NewMatch(keyDocument, doc.ID), pb.NewRange(keyVersion, versions))
 }

@@ -49,6 +49,7 @@ func Run(t *testing.T, factory func(t *testing.T) vector.Store) {
 		{"BadVersionIsRefused", testBadVersion},
 		{"InvalidTextIsRefused", testInvalidText},
 		{"DeleteStale", testDeleteStale},
+		{"LateVersion", testLateVersion},
 		{"BigBatch", testBigBatch},
 		{"ConcurrentUpserts", testConcurrentUpserts},
 		{"CanceledContextPassesThrough", testCanceled},

@@ -61,13 +61,34 @@ func testDeleteStale(t *testing.T, f fixture) {
 	for _, step := range []struct {
 		version int64
 		left    int
-	}{{1, 4}, {2, 3}, {2, 3}, {math.MaxInt32, 1}} {
+	}{{2, 2}, {2, 2}, {3, 2}, {math.MaxInt32, 1}} {
 		if err := f.store.DeleteStale(f.ctx, f.idx, doc, step.version); err != nil {
 			t.Fatalf("delete stale below %d: %v", step.version, err)
 		}
 		f.wantCount(t, f.scope, step.left)
 	}
 	f.wantText(t, "other")
+}
+
+// testLateVersion: an older version of a document that is stored after a newer
+// one, as a retry may be, leaves nothing behind.
+func testLateVersion(t *testing.T, f fixture) {
+	f.ensure(t)
+	doc := vector.Document{Scope: f.scope, ID: "d"}
+	store := func(version int64, points ...vector.Point) {
+		f.upsert(t, f.scope, points...)
+		if err := f.store.DeleteStale(f.ctx, f.idx, doc, version); err != nil {
+			t.Fatalf("delete stale below %d: %v", version, err)
+		}
+	}
+	store(2, point(1, "d", 2, "kept", 1, 0, 0, 0), point(2, "d", 2, "new", 0, 1, 0, 0))
+	store(1, point(1, "d", 1, "kept", 1, 0, 0, 0), point(3, "d", 1, "old", 0, 0, 1, 0))
+	f.wantCount(t, f.scope, 2)
+	for _, h := range f.search(t, f.scope, 10, 1, 1, 1, 0) {
+		if h.Chunk.Version != 2 {
+			t.Errorf("chunk %q of version %d is left", h.Chunk.Text, h.Chunk.Version)
+		}
+	}
 }
 
 func testBigBatch(t *testing.T, f fixture) {
