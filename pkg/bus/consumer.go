@@ -2,7 +2,9 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -61,10 +63,15 @@ func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) error {
 		AckWait: wait, MaxDeliver: -1, MaxAckPending: c.MaxAckPending,
 		MaxWaiting: 8192, // one pull request per free slot of every worker
 	})
-	if err != nil {
-		return unavailable(fmt.Errorf("ensuring consumer %s on %s: %w", c.Durable, c.Stream, err))
+	if err == nil {
+		return nil
 	}
-	return nil
+	e := unavailable(fmt.Errorf("ensuring consumer %s on %s: %w", c.Durable, c.Stream, err))
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.Code == http.StatusBadRequest {
+		e.Class = event.ClassInvalid // another consumer's filter overlaps, say: waiting won't help
+	}
+	return e
 }
 
 // ConsumerInfo returns the durable's state: waiting, in flight, redelivered.

@@ -25,7 +25,7 @@ const HeaderPayload = "Weir-Payload"
 // MaxPayload bounds a payload in the bucket, in bytes.
 const MaxPayload = 256 << 20
 
-// fetchTimeout bounds the fetching of a payload, as askTimeout does a question.
+// fetchTimeout bounds the storing or fetching of a payload, as askTimeout does a question.
 const fetchTimeout = time.Minute
 
 // Message is a stored message as it was delivered.
@@ -84,13 +84,17 @@ func (b *Bus) message(ctx context.Context, out Out) (*nats.Msg, error) {
 	if len(out.Data) > MaxPayload {
 		return nil, event.Errorf(event.ClassTooLarge, "payload for %s has %d bytes, more than %d", out.Subject, len(out.Data), MaxPayload)
 	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	name := objectName(out)
 	store, err := b.js.ObjectStore(ctx, PayloadBucket)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("opening bucket %s: %w", PayloadBucket, err))
 	}
 	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, bytes.NewReader(out.Data)); err != nil {
-		return nil, unavailable(fmt.Errorf("storing payload for %s: %w", out.Subject, err))
+		e := unavailable(fmt.Errorf("storing payload for %s: %w", out.Subject, err))
+		e.Hint = "the bucket " + PayloadBucket + " may be full: see WEIR_STREAM_PAYLOAD_BYTES"
+		return nil, e
 	}
 	msg.Data = nil
 	msg.Header.Set(HeaderPayload, name)

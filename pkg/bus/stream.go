@@ -27,19 +27,19 @@ const (
 // so that nothing that waits is ever dropped to make room.
 type Limits struct {
 	// Replicas of every stream and bucket: 1, or 3 in a cluster.
-	Replicas int
+	Replicas int `split_words:"true"`
 	// TenantJobs is how many jobs of one kind and lane a tenant may have waiting.
-	TenantJobs int64
+	TenantJobs int64 `split_words:"true"`
 	// Jobs is how many jobs may wait in all.
-	Jobs int64
+	Jobs int64 `split_words:"true"`
 	// QueueBytes bounds the intake and the step stream, each.
-	QueueBytes int64
+	QueueBytes int64 `split_words:"true"`
 	// ResultBytes bounds the stored results; they are kept ResultAge.
-	ResultBytes int64
-	ResultAge   time.Duration
+	ResultBytes int64         `split_words:"true"`
+	ResultAge   time.Duration `split_words:"true"`
 	// PayloadBytes bounds the bucket of payloads too large for a message. They
 	// are kept ResultAge, so a job must not wait longer than that.
-	PayloadBytes int64
+	PayloadBytes int64 `split_words:"true"`
 }
 
 // DefaultLimits fit one server; a store of 32 GiB holds them all.

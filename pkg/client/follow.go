@@ -106,7 +106,7 @@ func (c *Client) view(ctx context.Context, stream, subject string, out chan<- je
 // dispatcher sorts the messages of a job's views.
 type dispatcher struct {
 	f     Follower
-	epoch int
+	epoch int64
 	shown strings.Builder // what Delta was given since the last Restart
 }
 

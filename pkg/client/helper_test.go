@@ -51,7 +51,7 @@ func answer(t *testing.T, b *bus.Bus, job, text string) {
 }
 
 // token publishes a piece of a job's answer and waits until it is stored.
-func token(t *testing.T, b *bus.Bus, job string, epoch int, text string) {
+func token(t *testing.T, b *bus.Bus, job string, epoch int64, text string) {
 	t.Helper()
 	store(t, b, event.TokenSubject("acme", job), event.Token{V: 1, ID: job, Type: event.TokenDelta, Epoch: epoch, Text: text})
 }

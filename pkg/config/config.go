@@ -68,8 +68,12 @@ func Settings(prefix string, cfg any) []Setting {
 		if !field.IsExported() || field.Tag.Get("ignored") == "true" {
 			continue
 		}
-		if field.Anonymous { // its fields are cfg's own, as for envconfig
-			settings = append(settings, Settings(prefix, v.Field(i).Interface())...)
+		if field.Type.Kind() == reflect.Struct {
+			inner := prefix
+			if !field.Anonymous { // an embedded struct's fields are cfg's own, as for envconfig
+				inner = envName(prefix, field)
+			}
+			settings = append(settings, Settings(inner, v.Field(i).Interface())...)
 			continue
 		}
 		name := envName(prefix, field)

@@ -18,9 +18,15 @@ type Pool struct {
 	PoolSize int `split_words:"true"`
 }
 
+// Bounds is a group: its fields have its name before theirs.
+type Bounds struct {
+	MaxBytes int64 `split_words:"true"`
+}
+
 // kinds has a field of every kind that services use, and each way to name one.
 type kinds struct {
 	Pool
+	Stream       Bounds
 	Text         string         `split_words:"true"`
 	NatsURL      string         `split_words:"true"`
 	HTTPAddr     string         `split_words:"true"`
@@ -47,6 +53,7 @@ func TestSettingsNameWhatLoadReads(t *testing.T) { //nolint:paralleltest // sets
 		"T_TEXT": "a", "T_NATS_URL": "b", "T_HTTP_ADDR": "c", "T_MAX_ITEMS": "1", "T_PROMPT_PRICE": "2", "T_PORT": "3",
 		"T_TOP_P": "0.5", "T_QDRANT_TLS": "true", "T_IDLE_TIMEOUT": "4s", "T_KEEP_HOSTS": "x,y", "T_RATE_BY_MODEL": "m:5",
 		"T_PROVIDER_KEY": "hush", "T_SHA256_SUM": "d", "T_WITHOUTWORDS": "e", "T_OTHER_NAME": "f", "T_POOL_SIZE": "6",
+		"T_STREAM_MAX_BYTES": "7",
 	}
 	shown := map[string]string{"T_KEEP_HOSTS": "[x y]", "T_RATE_BY_MODEL": "map[m:5]", "T_PROVIDER_KEY": "[redacted]"}
 	var empty kinds

@@ -258,7 +258,7 @@ type Token struct {
 	V     int    `json:"v"`
 	ID    string `json:"id"`
 	Type  string `json:"type"` // TokenDelta or TokenDone
-	Epoch int    `json:"epoch"`
+	Epoch int64  `json:"epoch"`
 	Text  string `json:"text,omitempty"`
 }
 
@@ -281,4 +281,6 @@ type EmbedReply struct {
 	Tokens      int         `json:"tokens,omitempty"`
 	CostNanoUSD int64       `json:"cost_nano_usd,omitempty"`
 	Error       *Error      `json:"error,omitempty"`
+	// RetryAfterMS is Error's least wait before another try.
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }

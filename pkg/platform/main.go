@@ -25,8 +25,9 @@ type Config struct {
 	NatsURL string `split_words:"true"`
 	// NatsCreds is the path of a credentials file; "" uses none.
 	NatsCreds string `split_words:"true"`
-	// StreamReplicas of every stream: 1, or 3 in a cluster.
-	StreamReplicas int `split_words:"true"`
+	// Stream bounds the streams, as WEIR_STREAM_<FIELD_NAME>. All processes
+	// must agree: each one updates the streams at its start.
+	Stream bus.Limits
 	// HTTPAddr serves /healthz, /readyz and /metrics.
 	HTTPAddr string `split_words:"true"`
 	// LogLevel is debug, info, warn or error; LogFormat json or text.
@@ -36,7 +37,7 @@ type Config struct {
 
 // DefaultConfig looks for NATS on this machine and serves health on port 8080.
 func DefaultConfig() Config {
-	return Config{NatsURL: nats.DefaultURL, StreamReplicas: 1, HTTPAddr: ":8080", LogLevel: "info", LogFormat: "json"}
+	return Config{NatsURL: nats.DefaultURL, Stream: bus.DefaultLimits(), HTTPAddr: ":8080", LogLevel: "info", LogFormat: "json"}
 }
 
 // Prefix is that of the process's own environment variables.
@@ -71,7 +72,7 @@ func Main[C any](name string, cfg *C, build func(Platform, *C) (lifecycle.Servic
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // gives the second signal back to the runtime
 	err := run(ctx, name, cfg, build)
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
@@ -105,7 +106,7 @@ func run[C any](ctx context.Context, name string, cfg *C, build func(Platform, *
 			return []lifecycle.Member{{Name: "health", Service: health}}, nil
 		},
 		func(ctx context.Context) ([]lifecycle.Member, error) {
-			if err := EnsureStreams(ctx, p, process.StreamReplicas); err != nil {
+			if err := EnsureStreams(ctx, p, process.Stream); err != nil {
 				return nil, err
 			}
 			service, err := build(p, cfg)
@@ -120,13 +121,11 @@ func run[C any](ctx context.Context, name string, cfg *C, build func(Platform, *
 func ServicePrefix(name string) string { return Prefix + "_" + config.EnvName(name) }
 
 // EnsureStreams waits for NATS and makes the streams.
-func EnsureStreams(ctx context.Context, p Platform, replicas int) error {
+func EnsureStreams(ctx context.Context, p Platform, limits bus.Limits) error {
 	b, err := bus.New(p.NATS)
 	if err != nil {
 		return err
 	}
-	limits := bus.DefaultLimits()
-	limits.Replicas = replicas
 	return lifecycle.Retry(ctx, p.Logger, "NATS JetStream", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()

@@ -56,7 +56,7 @@ func TestConnectBeforeTheServer(t *testing.T) {
 	defer nc.Close()
 	waiting := make(chan error, 1)
 	p := Platform{NATS: nc}.WithDefaults()
-	go func() { waiting <- EnsureStreams(t.Context(), p, 1) }()
+	go func() { waiting <- EnsureStreams(t.Context(), p, bus.DefaultLimits()) }()
 	server.Restart()
 	select {
 	case err := <-waiting:

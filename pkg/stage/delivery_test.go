@@ -277,10 +277,11 @@ func TestMissingPayload(t *testing.T) {
 	wantCounts(t, b, 0, 1)
 }
 
-// TestRunNeedsItsStream: a runner says so and returns.
-func TestRunNeedsItsStream(t *testing.T) {
+// TestRunWaitsForItsStream: services may start in any order.
+func TestRunWaitsForItsStream(t *testing.T) {
 	t.Parallel()
-	b, err := bus.New(bustest.Start(t).Connect())
+	server := bustest.Start(t)
+	b, err := bus.New(server.Connect())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,9 +289,38 @@ func TestRunNeedsItsStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	server.Bus() // makes the streams
+	select {
+	case <-r.Ready():
+	case <-time.After(20 * time.Second):
+		t.Error("not ready")
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRunRefusesAnImpossibleConsumer: waiting would not help.
+func TestRunRefusesAnImpossibleConsumer(t *testing.T) {
+	t.Parallel()
+	b, _ := bustest.New(t)
+	cfg := config()
+	other := cfg.Sources[0].Consumer
+	other.Durable = "other"
+	if err := b.EnsureConsumer(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRunner(t, b, cfg, mustNotRun(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	err = r.Run(t.Context())
 	var e *event.Error
-	if !errors.As(err, &e) || e.Class != event.ClassUnavailable || !strings.Contains(err.Error(), "starting stage test") {
+	if !errors.As(err, &e) || e.Class != event.ClassInvalid || !strings.Contains(err.Error(), "starting stage test") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -53,11 +53,12 @@ func traced(stage string, tracer trace.Tracer, next Handler) Handler {
 	var w3c propagation.TraceContext
 	return HandlerFunc(func(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 		ctx = w3c.Extract(ctx, headerCarrier(in.Header))
-		ctx, span := tracer.Start(ctx, stage, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-			attribute.String("messaging.system", "nats"),
-			attribute.String("messaging.destination.name", in.Subject),
-			attribute.Int("weir.deliveries", in.Deliveries)))
+		ctx, span := tracer.Start(ctx, stage, trace.WithSpanKind(trace.SpanKindConsumer))
 		defer span.End()
+		if span.IsRecording() {
+			span.SetAttributes(attribute.String("messaging.system", "nats"),
+				attribute.String("messaging.destination.name", in.Subject), attribute.Int("weir.deliveries", in.Deliveries))
+		}
 		outs, err := next.Handle(ctx, in)
 		if err != nil {
 			span.RecordError(err)

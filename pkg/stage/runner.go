@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/platform"
 )
 
@@ -45,7 +46,10 @@ func (r *Runner) Ready() <-chan struct{} { return r.ready }
 // back. It returns early only when the connection is closed for good.
 func (r *Runner) Run(ctx context.Context) error {
 	for _, src := range r.cfg.Sources {
-		if err := r.bus.EnsureConsumer(ctx, src.Consumer); err != nil {
+		err := lifecycle.Retry(ctx, r.p.Logger, "consumer "+src.Consumer.Durable, func(ctx context.Context) error {
+			return r.bus.EnsureConsumer(ctx, src.Consumer)
+		})
+		if err != nil {
 			return fmt.Errorf("starting stage %s: %w", r.cfg.Name, err)
 		}
 	}
@@ -132,7 +136,7 @@ func (r *Runner) admit(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	switch {
 	case d.msg.Deliveries > r.cfg.MaxDeliveries:
 		return nil, &event.Error{Class: event.ClassPoison,
-			Message: fmt.Sprintf("delivered %d times without an end; its worker crashed or froze each time", d.msg.Deliveries-1),
+			Message: fmt.Sprintf("delivered %d times without an end; its worker crashed, froze or was stopped each time", d.msg.Deliveries-1),
 			Hint:    "look at the stage's logs, then redrive the dead letter"}
 	case !d.head.Deadline.IsZero() && !r.p.Now().Before(d.head.Deadline):
 		return nil, &event.Error{Class: event.ClassDeadline, Field: "deadline",

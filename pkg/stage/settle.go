@@ -24,7 +24,12 @@ const (
 	HeaderError      = "Weir-Error"
 	HeaderSubject    = "Weir-Subject"
 	HeaderDeliveries = "Weir-Deliveries"
-	HeaderJob        = "Weir-Job"
+)
+
+// Headers of a message between stages: what the runner needs of its job.
+const (
+	HeaderJob      = "Weir-Job"      // job id; of a dead letter, too
+	HeaderDeadline = "Weir-Deadline" // RFC 3339, left out when the job has none
 )
 
 // delivery is a message and what the runner knows of its job.
@@ -36,6 +41,9 @@ type delivery struct {
 
 func (r *Runner) delivery(msg *bus.Message) *delivery {
 	d := &delivery{msg: msg, tenant: event.TenantOf(msg.Subject)}
+	if d.readHeader() {
+		return d
+	}
 	head, ok := event.Peek(msg.Data)
 	d.head = head
 	if ok {
@@ -45,10 +53,28 @@ func (r *Runner) delivery(msg *bus.Message) *delivery {
 	return d
 }
 
+// readHeader takes the job's id and deadline from the headers that StepOut set,
+// which spares reading the body twice. Users' own messages have none.
+func (d *delivery) readHeader() bool {
+	id := d.msg.Header.Get(HeaderJob)
+	if id == "" || d.msg.Stream != bus.StreamSteps {
+		return false
+	}
+	if deadline := d.msg.Header.Get(HeaderDeadline); deadline != "" {
+		var err error
+		if d.head.Deadline, err = time.Parse(time.RFC3339Nano, deadline); err != nil {
+			return false
+		}
+	}
+	d.head.ID = id
+	return true
+}
+
 // settle ends a delivery: outputs stored and acked, or the failure decided.
 func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err error) {
 	if err == nil {
-		err = r.bus.Publish(ctx, outs...)
+		// The work is done: a stop that comes now must not throw it away.
+		err = r.bus.Publish(context.WithoutCancel(ctx), outs...)
 	}
 	if err == nil {
 		r.finish(d)
@@ -131,8 +157,8 @@ func (r *Runner) logFailure(ctx context.Context, d *delivery, cause *event.Error
 
 // failure is the failed result of the job.
 func (r *Runner) failure(d *delivery, cause *event.Error) event.Result {
-	receipt := d.head.Receipt
-	since := d.head.SubmittedAt
+	head, _ := event.Peek(d.msg.Data)
+	receipt, since := head.Receipt, head.SubmittedAt
 	if since.IsZero() {
 		since = d.msg.Stored
 	}
@@ -217,6 +243,16 @@ func LifeOut(tenant, job string, now time.Time, life event.Life) bus.Out {
 // result of a job that is redriven within the dedupe window.
 func ResultOut(result event.Result) (bus.Out, error) {
 	return JSONOut(event.StoreSubject(result.Tenant, result.ID), "", result)
+}
+
+// StepOut is a message of env's job to the next stage.
+func StepOut(subject, step string, env event.Envelope, value any) (bus.Out, error) {
+	out, err := JSONOut(subject, env.Tenant+"."+env.ID+"."+step, value)
+	out.Header = nats.Header{HeaderJob: {env.ID}}
+	if !env.Deadline.IsZero() {
+		out.Header.Set(HeaderDeadline, env.Deadline.Format(time.RFC3339Nano))
+	}
+	return out, err
 }
 
 // JSONOut is a message with value in JSON and the dedupe id.

@@ -54,6 +54,7 @@ func (q *queries) reply(msg *nats.Msg) {
 	reply := event.EmbedReply{V: event.Version}
 	if err := q.embed(msg.Data, &reply); err != nil {
 		reply.Error = event.AsError(err)
+		reply.RetryAfterMS = reply.Error.RetryAfter.Milliseconds()
 	}
 	data, err := json.Marshal(reply)
 	if err != nil {

@@ -18,7 +18,7 @@ func (s *Service) attempt(ctx context.Context, in *bus.Message) ([]bus.Out, erro
 	if err != nil {
 		return nil, err
 	}
-	tokens := &tokenStream{bus: s.bus, now: s.p.Now, task: &task, epoch: in.Deliveries}
+	tokens := &tokenStream{bus: s.bus, now: s.p.Now, task: &task, epoch: epoch(in)}
 	response, err := s.chat.Chat(ctx, s.request(&task, in, tokens))
 	if err != nil {
 		return nil, fmt.Errorf("calling %s: %w", s.cfg.Model, err)
@@ -76,13 +76,19 @@ func (s *Service) price(u llm.Usage) event.Attempt {
 // is joined, which a reader does not notice.
 const tokenEvery = 30 * time.Millisecond
 
-// tokenStream publishes the pieces of one attempt's answer. The epoch is the
-// delivery's number: a reader drops what an earlier, broken one had sent.
+// epoch numbers the attempts of a job: it grows with each delivery, and with
+// each task, should a crash of the queue have let the same one in twice.
+func epoch(in *bus.Message) int64 {
+	return int64(in.Sequence)<<8 + int64(min(in.Deliveries, 255)) //nolint:gosec // a stream's sequence is far below 2^55
+}
+
+// tokenStream publishes the pieces of one attempt's answer. A reader of a
+// higher epoch drops what an earlier, broken one had sent.
 type tokenStream struct {
 	bus     *bus.Bus
 	now     func() time.Time
 	task    *event.GenerateTask
-	epoch   int
+	epoch   int64
 	pending []byte
 	first   time.Time
 	sent    time.Time

@@ -37,9 +37,9 @@ func TestDeltasAreJoined(t *testing.T) {
 	task.Stream = true
 	r.publish(task)
 	token := func(text string) event.Token {
-		return event.Token{V: 1, ID: "q1", Type: event.TokenDelta, Epoch: 1, Text: text}
+		return event.Token{V: 1, ID: "q1", Type: event.TokenDelta, Epoch: 257, Text: text}
 	}
-	want := []event.Token{token("a"), token("bcd"), token("ef"), {V: 1, ID: "q1", Type: event.TokenDone, Epoch: 1}}
+	want := []event.Token{token("a"), token("bcd"), token("ef"), {V: 1, ID: "q1", Type: event.TokenDone, Epoch: 257}}
 	if got := r.stream(); !reflect.DeepEqual(got, want) {
 		t.Errorf("tokens\n got %+v\nwant %+v", got, want)
 	}
@@ -92,11 +92,11 @@ func TestRetriedAttemptHasItsOwnEpoch(t *testing.T) {
 			if got := r.ok("q1").Answer.Text; got != "A whole answer." {
 				t.Errorf("answer %q, want that of the second attempt", got)
 			}
-			var epochs []int
+			var epochs []int64
 			for _, token := range r.stream() {
 				epochs = append(epochs, token.Epoch)
 			}
-			if want := []int{1, 2, 2}; !reflect.DeepEqual(epochs, want) {
+			if want := []int64{257, 258, 258}; !reflect.DeepEqual(epochs, want) {
 				t.Errorf("epochs %v, want %v", epochs, want)
 			}
 			if calls := fake.Chats(); len(calls) != 2 || calls[0].IdempotencyKey == "" || calls[0].IdempotencyKey != calls[1].IdempotencyKey {
@@ -190,8 +190,8 @@ func TestRedeliveredTaskIsAnswered(t *testing.T) {
 	r.start(fake)
 	r.ok("q1")
 	for _, token := range r.stream() {
-		if token.Epoch != 2 {
-			t.Errorf("token %+v, want epoch 2", token)
+		if token.Epoch != 258 {
+			t.Errorf("token %+v, want epoch 258", token)
 		}
 	}
 }

@@ -1,10 +1,12 @@
 package generator
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm/openai"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
@@ -18,6 +20,9 @@ type Config struct {
 	ProviderKey config.Secret `split_words:"true"`
 	// ProviderModel is the provider's name for the model.
 	ProviderModel string `split_words:"true"`
+	// MaxTokensField is the provider's name of that bound: max_tokens, or
+	// max_completion_tokens (OpenAI's reasoning models).
+	MaxTokensField string `split_words:"true"`
 	// MaxTokens bounds an answer when the job does not. Default 1024.
 	MaxTokens int `split_words:"true"`
 	// PromptPrice and CompletionPrice are in nano-USD per token.
@@ -36,7 +41,7 @@ type Config struct {
 // `weir dev llmsim` listens.
 func DefaultConfig() Config {
 	return Config{
-		Model: "small", ProviderURL: "http://127.0.0.1:8087/v1", ProviderModel: "sim-small", MaxTokens: 1024,
+		Model: "small", ProviderURL: "http://127.0.0.1:8087/v1", ProviderModel: "sim-small", MaxTokens: 1024, MaxTokensField: openai.MaxTokens,
 		FirstTokenTimeout: 30 * time.Second, IdleTimeout: 20 * time.Second, CallTimeout: 3 * time.Minute,
 		Workers: stage.DefaultWorkers(32),
 	}
@@ -53,6 +58,17 @@ func (c Config) Validate() error {
 	}
 	if err := c.Workers.Validate(prefix); err != nil {
 		return err
+	}
+	if c.PromptPrice < 0 || c.CompletionPrice < 0 {
+		return fmt.Errorf(prefix+"_PROMPT_PRICE, _COMPLETION_PRICE: got %d and %d, want 0 or more", c.PromptPrice, c.CompletionPrice)
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"FIRST_TOKEN_TIMEOUT", c.FirstTokenTimeout}, {"IDLE_TIMEOUT", c.IdleTimeout}, {"CALL_TIMEOUT", c.CallTimeout}} {
+		if d.value <= 0 {
+			return fmt.Errorf(prefix+"_%s: got %s, want more than 0", d.name, d.value)
+		}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type Service struct {
 // Dial returns the model endpoint cfg names. It does no I/O.
 func Dial(cfg Config) (llm.Chat, error) {
 	client, err := openai.New(openai.Config{
-		BaseURL: cfg.ProviderURL, APIKey: cfg.ProviderKey.Reveal(),
+		BaseURL: cfg.ProviderURL, APIKey: cfg.ProviderKey.Reveal(), MaxTokensField: cfg.MaxTokensField,
 		Timeouts:        openai.Timeouts{FirstToken: cfg.FirstTokenTimeout, Idle: cfg.IdleTimeout, Total: cfg.CallTimeout},
 		MaxConnsPerHost: cfg.InteractiveSlots + cfg.BatchSlots,
 	})

@@ -38,7 +38,7 @@ func (s *Service) cut(_ context.Context, in *bus.Message) ([]bus.Out, error) {
 		batch.Document.Title = doc.Title
 	}
 	batch.Receipt.WaitingMS = event.Milliseconds(received.Sub(in.Stored))
-	out, err := stage.JSONOut(event.EmbedSubject(batch.Model, batch.Lane, batch.Tenant), batch.Tenant+"."+batch.ID+".embed", batch)
+	out, err := stage.StepOut(event.EmbedSubject(batch.Model, batch.Lane, batch.Tenant), "embed", batch.Envelope, batch)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 		task.Receipt.RetrievingMS = event.Milliseconds(retrieved)
 		s.metrics.retrieval.Observe(retrieved.Seconds())
 	}
-	out, err := stage.JSONOut(event.GenerateSubject(task.Model, task.Lane, task.Tenant), task.Tenant+"."+task.ID+".generate", task)
+	out, err := stage.StepOut(event.GenerateSubject(task.Model, task.Lane, task.Tenant), "generate", task.Envelope, task)
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,7 @@ func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt
 		return nil, fmt.Errorf("reading query vector: %w", err)
 	}
 	if reply.Error != nil {
+		reply.Error.RetryAfter = time.Duration(reply.RetryAfterMS) * time.Millisecond
 		return nil, fmt.Errorf("embedding query: %w", reply.Error)
 	}
 	if len(reply.Vectors) != 1 {

@@ -31,7 +31,7 @@ func run(ctx context.Context) error {
 	out := flag.String("out", "build/bench", "folder for the JSON file")
 	data := flag.String("data", dataDir(), "folder with the data sets (WEIR_DATA)")
 	jobs := flag.Int("jobs", 20_000, "jobs per round of the throughput measurement")
-	rounds := flag.Int("rounds", 3, "rounds; the median counts")
+	rounds := flag.Int("rounds", 5, "rounds; the median counts")
 	flag.Parse()
 
 	found := figures{}

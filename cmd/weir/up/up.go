@@ -162,7 +162,7 @@ func (r *runner) services(ctx context.Context) ([]lifecycle.Member, error) {
 	}
 	r.fillAddresses()
 	p := platform.Platform{Logger: r.log, Registerer: r.registry, NATS: r.conn, Now: time.Now}
-	if err := platform.EnsureStreams(ctx, p, r.cfg.Process.StreamReplicas); err != nil {
+	if err := platform.EnsureStreams(ctx, p, r.cfg.Process.Stream); err != nil {
 		return nil, err
 	}
 	return Services(p, r.cfg)
