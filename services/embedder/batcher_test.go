@@ -15,6 +15,7 @@ import (
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
 
 // batching runs a batcher until the test ends.
@@ -170,7 +171,7 @@ func TestPoisonedDocumentFailsAlone(t *testing.T) {
 	r.publish(chunked("a", "a1", "a2"), chunked("bad", "b1", "poison"), chunked("c", "c1", "c2"))
 	r.ok("a")
 	r.ok("c")
-	result := r.result("bad")
+	result := r.Result("bad")
 	if result.Status != event.StatusFailed || result.Error.Class != event.ClassInvalid || result.Error.Message != "input too long" {
 		t.Errorf("result %+v, want failed as invalid", result)
 	}
@@ -203,7 +204,7 @@ func TestSharedTroubleIsNotRepeated(t *testing.T) {
 		}()
 	}
 	for range 2 {
-		if err := wait(t, errs, "the error"); event.AsError(err).Class != event.ClassThrottled {
+		if err := stagetest.Wait(t, errs, "the error"); event.AsError(err).Class != event.ClassThrottled {
 			t.Errorf("error %v, want throttled", err)
 		}
 	}
@@ -226,7 +227,7 @@ func TestSharesSumToTheUsage(t *testing.T) {
 				shares <- share
 			}()
 		}
-		one, two := wait(t, shares, "a share"), wait(t, shares, "a share")
+		one, two := stagetest.Wait(t, shares, "a share"), stagetest.Wait(t, shares, "a share")
 		if one+two != usage || min(one, two) < 0 {
 			t.Errorf("shares %d and %d, want a sum of %d", one, two, usage)
 		}

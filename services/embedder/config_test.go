@@ -1,43 +1,27 @@
 package embedder
 
 import (
-	"strings"
 	"testing"
+
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
 
-func TestDefaultConfigIsValid(t *testing.T) {
-	t.Parallel()
-	if err := DefaultConfig().Validate(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestConfigErrorsNameTheVariable: and the value.
+// TestConfigErrorsNameTheVariable: and the value; the defaults are valid.
 func TestConfigErrorsNameTheVariable(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct {
-		variable, value string
-		change          func(*Config)
-	}{
-		{"WEIR_EMBEDDER_MODEL", "missing", func(c *Config) { c.Model = "" }},
-		{"WEIR_EMBEDDER_MODEL", `"a.b"`, func(c *Config) { c.Model = "a.b" }},
-		{"WEIR_EMBEDDER_DIMENSIONS", "got 0", func(c *Config) { c.Dimensions = 0 }},
-		{"WEIR_EMBEDDER_BATCH_ITEMS", "got 0", func(c *Config) { c.BatchItems = 0 }},
-		{"WEIR_EMBEDDER_BATCH_BYTES", "got -5", func(c *Config) { c.BatchBytes = -5 }},
-		{"WEIR_EMBEDDER_CALLS", "got 0", func(c *Config) { c.Calls = 0 }},
-		{"WEIR_EMBEDDER_CALL_TIMEOUT", "got 0s", func(c *Config) { c.CallTimeout = 0 }},
-		{"WEIR_EMBEDDER_INTERACTIVE_SLOTS", "got 0", func(c *Config) { c.InteractiveSlots = 0 }},
-		{"WEIR_EMBEDDER_BATCH_SLOTS", "got 0", func(c *Config) { c.BatchSlots = 0 }},
-		{"WEIR_EMBEDDER_FLEET_SLOTS", "got 0", func(c *Config) { c.FleetSlots = 0 }},
-		{"WEIR_EMBEDDER_MAX_DELIVERIES", "got 0", func(c *Config) { c.MaxDeliveries = 0 }},
-	} {
-		cfg := DefaultConfig()
-		tc.change(&cfg)
-		err := cfg.Validate()
-		if err == nil || !strings.Contains(err.Error(), tc.variable) || !strings.Contains(err.Error(), tc.value) {
-			t.Errorf("error %v, want one with %s and %s", err, tc.variable, tc.value)
-		}
-	}
+	stagetest.WrongConfigs[Config]{
+		{"WEIR_EMBEDDER_MODEL", "missing"}:           func(c *Config) { c.Model = "" },
+		{"WEIR_EMBEDDER_MODEL", `"a.b"`}:             func(c *Config) { c.Model = "a.b" },
+		{"WEIR_EMBEDDER_DIMENSIONS", "got 0"}:        func(c *Config) { c.Dimensions = 0 },
+		{"WEIR_EMBEDDER_BATCH_ITEMS", "got 0"}:       func(c *Config) { c.BatchItems = 0 },
+		{"WEIR_EMBEDDER_BATCH_BYTES", "got -5"}:      func(c *Config) { c.BatchBytes = -5 },
+		{"WEIR_EMBEDDER_CALLS", "got 0"}:             func(c *Config) { c.Calls = 0 },
+		{"WEIR_EMBEDDER_CALL_TIMEOUT", "got 0s"}:     func(c *Config) { c.CallTimeout = 0 },
+		{"WEIR_EMBEDDER_INTERACTIVE_SLOTS", "got 0"}: func(c *Config) { c.InteractiveSlots = 0 },
+		{"WEIR_EMBEDDER_BATCH_SLOTS", "got 0"}:       func(c *Config) { c.BatchSlots = 0 },
+		{"WEIR_EMBEDDER_FLEET_SLOTS", "got 0"}:       func(c *Config) { c.FleetSlots = 0 },
+		{"WEIR_EMBEDDER_MAX_DELIVERIES", "got 0"}:    func(c *Config) { c.MaxDeliveries = 0 },
+	}.Check(t, DefaultConfig, Config.Validate)
 }
 
 func TestDial(t *testing.T) {
@@ -54,8 +38,7 @@ func TestDial(t *testing.T) {
 	} {
 		cfg := DefaultConfig()
 		tc.change(&cfg)
-		if _, err := Dial(cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("error %v, want one with %q", err, tc.want)
-		}
+		_, err := Dial(cfg)
+		stagetest.ErrorHas(t, err, tc.want)
 	}
 }

@@ -9,18 +9,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weir-dev/weir/pkg/bus"
-	"github.com/weir-dev/weir/pkg/bus/bustest"
-	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/platform"
-	"github.com/weir-dev/weir/pkg/stage"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
-// patience bounds every wait; a passing test needs a fraction of it.
-const patience = 30 * time.Second
+// patience bounds every wait.
+const patience = stagetest.Patience
 
 // forever is a Linger that no test waits for: a call happens because it is
 // full, or not at all.
@@ -90,32 +87,25 @@ func (s *fakeStore) Count(context.Context, vector.Index, vector.Scope) (int, err
 
 // rig is an embedder with what it talks to. It runs after start.
 type rig struct {
-	t      *testing.T
-	bus    *bus.Bus
-	client *client.Client
-	store  *fakeStore
-	cfg    Config
-	ahead  time.Duration // of the embedder's clock
+	*stagetest.Kit
+	store *fakeStore
+	cfg   Config
+	ahead time.Duration // of the embedder's clock
 }
 
 func setup(t *testing.T) *rig {
 	t.Helper()
-	b, _ := bustest.New(t)
-	c, err := client.New(b.Conn())
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
 	cfg.Dimensions = 4
-	return &rig{t: t, bus: b, client: c, store: &fakeStore{}, cfg: cfg}
+	return &rig{Kit: stagetest.New(t), store: &fakeStore{}, cfg: cfg}
 }
 
 func (r *rig) service(e llm.Embedder) *Service {
-	r.t.Helper()
+	r.T.Helper()
 	now := func() time.Time { return time.Now().Add(r.ahead) }
-	s, err := New(platform.Platform{NATS: r.bus.Conn(), Now: now}, r.cfg, Ports{Embedder: e, Store: r.store})
+	s, err := New(platform.Platform{NATS: r.Bus.Conn(), Now: now}, r.cfg, Ports{Embedder: e, Store: r.store})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return s
 }
@@ -123,30 +113,8 @@ func (r *rig) service(e llm.Embedder) *Service {
 // start runs an embedder until the test ends or stop is called, which waits
 // for its end.
 func (r *rig) start(e llm.Embedder) (stop func()) {
-	r.t.Helper()
-	s := r.service(e)
-	ctx, cancel := context.WithCancel(r.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	end := sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			r.t.Errorf("embedder ended with: %v", err)
-		}
-	})
-	r.t.Cleanup(end)
-	wait(r.t, s.Ready(), "a ready embedder")
-	return end
-}
-
-func wait[T any](t *testing.T, c <-chan T, what string) (got T) {
-	t.Helper()
-	select {
-	case got = <-c:
-	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
-	}
-	return got
+	r.T.Helper()
+	return r.Start(r.service(e))
 }
 
 // chunked is a batch of tenant acme with one chunk per text; its job id is
@@ -166,36 +134,14 @@ func chunked(id string, texts ...string) event.ChunkBatch {
 
 // publish sends batches to the embedder, all before the first is awaited.
 func (r *rig) publish(batches ...event.ChunkBatch) {
-	r.t.Helper()
+	r.T.Helper()
 	for _, b := range batches {
-		out, err := stage.JSONOut(event.EmbedSubject(b.Model, b.Lane, b.Tenant), b.ID, b)
-		if err == nil {
-			err = r.bus.Publish(r.t.Context(), out)
-		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		r.Publish(event.EmbedSubject(b.Model, b.Lane, b.Tenant), b.ID, b)
 	}
 }
 
-// result waits for the end of a document's job.
-func (r *rig) result(job string) event.Result {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), patience)
-	defer cancel()
-	result, err := r.client.Await(ctx, "acme", job)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return result
-}
-
-// ok is result for a job that must succeed.
+// ok is the result of a document's job, which must succeed.
 func (r *rig) ok(job string) event.Result {
-	r.t.Helper()
-	result := r.result(job)
-	if result.Status != event.StatusOK || result.Ingested == nil {
-		r.t.Fatalf("result %+v (error %v), want ok", result, result.Error)
-	}
-	return result
+	r.T.Helper()
+	return r.OK(event.KindIngest, job)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -140,7 +141,7 @@ func TestStoreRefuses(t *testing.T) {
 	}
 	r.start(&llmtest.Fake{})
 	r.publish(chunked("a", "one"))
-	if result := r.result("a"); result.Status != event.StatusFailed || result.Error.Class != event.ClassInvalid {
+	if result := r.Result("a"); result.Status != event.StatusFailed || result.Error.Class != event.ClassInvalid {
 		t.Errorf("result %+v, want failed as invalid", result)
 	}
 	if calls, _ := r.store.written(); len(calls) != 1 {
@@ -162,7 +163,7 @@ func TestDocumentsInWorkDrain(t *testing.T) {
 		return counted(1)(ctx, req)
 	}})
 	r.publish(chunked("a", "one"))
-	wait(t, entered, "the call to the provider")
+	stagetest.Wait(t, entered, "the call to the provider")
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
 	select {
@@ -171,9 +172,9 @@ func TestDocumentsInWorkDrain(t *testing.T) {
 	default:
 	}
 	close(release)
-	wait(t, stopped, "the end of the embedder")
+	stagetest.Wait(t, stopped, "the end of the embedder")
 	// It is stored when Run has returned: no other embedder does it.
-	if result, err := r.client.Result(t.Context(), "acme", "a"); err != nil || result.Status != event.StatusOK {
+	if result, err := r.Client.Result(t.Context(), "acme", "a"); err != nil || result.Status != event.StatusOK {
 		t.Errorf("result %+v, error %v; want ok", result, err)
 	}
 }
@@ -187,7 +188,7 @@ func TestOtherDimensionEndsRun(t *testing.T) {
 	s := r.service(&llmtest.Fake{})
 	done := make(chan error, 1)
 	go func() { done <- s.Run(t.Context()) }()
-	err := wait(t, done, "the end of Run")
+	err := stagetest.Wait(t, done, "the end of Run")
 	if !errors.Is(err, vector.ErrDimension) || !strings.Contains(err.Error(), "index has 8, want 4") {
 		t.Errorf("Run ended with %v, want the store's dimension error", err)
 	}
@@ -229,9 +230,9 @@ func TestStopWhileWaitingForStore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.service(&llmtest.Fake{}).Run(ctx) }()
-	wait(t, tried, "the first try")
+	stagetest.Wait(t, tried, "the first try")
 	cancel()
-	if err := wait(t, done, "the end of Run"); !errors.Is(err, context.Canceled) {
+	if err := stagetest.Wait(t, done, "the end of Run"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Run ended with %v, want context canceled", err)
 	}
 }

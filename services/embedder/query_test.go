@@ -12,14 +12,14 @@ import (
 
 // ask sends a request for query vectors.
 func (r *rig) ask(data string) event.EmbedReply {
-	r.t.Helper()
-	msg, err := r.bus.Conn().Request(event.EmbedRPC("embed"), []byte(data), patience)
+	r.T.Helper()
+	msg, err := r.Bus.Conn().Request(event.EmbedRPC("embed"), []byte(data), patience)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	reply, err := event.Decode[event.EmbedReply](msg.Data)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return reply
 }

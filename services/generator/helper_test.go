@@ -9,16 +9,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/bus"
-	"github.com/weir-dev/weir/pkg/bus/bustest"
-	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/platform"
-	"github.com/weir-dev/weir/pkg/stage"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
 
-// patience bounds every wait; a passing test needs a fraction of it.
-const patience = 30 * time.Second
+// patience bounds every wait.
+const patience = stagetest.Patience
 
 // clock is the generator's, moved by the fake provider.
 type clock struct {
@@ -42,34 +40,18 @@ func (c *clock) advance(d time.Duration) {
 
 // rig is a generator with what it talks to. It runs after start.
 type rig struct {
+	*stagetest.Kit
 	t      *testing.T
 	bus    *bus.Bus
-	client *client.Client
 	clock  *clock
 	cfg    Config
 	tokens *nats.Subscription
-	lives  *nats.Subscription
 }
 
 func setup(t *testing.T) *rig {
 	t.Helper()
-	b, _ := bustest.New(t)
-	c, err := client.New(b.Conn())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, bus: b, client: c, clock: newClock(), cfg: DefaultConfig()}
-	r.tokens, r.lives = r.subscribe("weir.tokens.>"), r.subscribe("weir.events.>")
-	return r
-}
-
-func (r *rig) subscribe(subject string) *nats.Subscription {
-	r.t.Helper()
-	sub, err := r.bus.Conn().SubscribeSync(subject)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return sub
+	k := stagetest.New(t)
+	return &rig{Kit: k, t: t, bus: k.Bus, clock: newClock(), cfg: DefaultConfig(), tokens: k.Subscribe("weir.tokens.>")}
 }
 
 // start runs a generator over chat until the test ends.
@@ -79,18 +61,7 @@ func (r *rig) start(chat llm.Chat) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(r.t.Context()) }()
-	r.t.Cleanup(func() {
-		if err := <-done; err != nil {
-			r.t.Errorf("generator ended with: %v", err)
-		}
-	})
-	select {
-	case <-s.Ready():
-	case <-time.After(patience):
-		r.t.Fatal("the generator is not ready")
-	}
+	r.Start(s)
 }
 
 // ask is a task of tenant acme with one message and sources 1 to 3.
@@ -105,49 +76,25 @@ func ask(id string) event.GenerateTask {
 // publish sends a task to the generator.
 func (r *rig) publish(task event.GenerateTask) {
 	r.t.Helper()
-	out, err := stage.JSONOut(event.GenerateSubject(task.Model, task.Lane, task.Tenant), task.ID, task)
-	if err == nil {
-		err = r.bus.Publish(r.t.Context(), out)
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	r.Publish(event.GenerateSubject(task.Model, task.Lane, task.Tenant), task.ID, task)
 }
 
 // result waits for the end of a job.
 func (r *rig) result(job string) event.Result {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
-	defer cancel()
-	result, err := r.client.Await(ctx, "acme", job)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return result
+	return r.Result(job)
 }
 
 // ok is result for a job that must succeed.
 func (r *rig) ok(job string) event.Result {
 	r.t.Helper()
-	result := r.result(job)
-	if result.Status != event.StatusOK || result.Answer == nil {
-		r.t.Fatalf("result %+v (error %v), want an answer", result, result.Error)
-	}
-	return result
+	return r.OK(event.KindGenerate, job)
 }
 
 // life is the next event of a type.
 func (r *rig) life(kind string) event.Life {
 	r.t.Helper()
-	for {
-		msg, err := r.lives.NextMsg(patience)
-		if err != nil {
-			r.t.Fatalf("waiting for a life event %q: %v", kind, err)
-		}
-		if life, err := event.Decode[event.Life](msg.Data); err == nil && life.Type == kind {
-			return life
-		}
-	}
+	return r.Life(kind)
 }
 
 // stream is the job's token messages up to the end mark.
@@ -155,14 +102,7 @@ func (r *rig) stream() []event.Token {
 	r.t.Helper()
 	var tokens []event.Token
 	for {
-		msg, err := r.tokens.NextMsg(patience)
-		if err != nil {
-			r.t.Fatalf("waiting for tokens after %+v: %v", tokens, err)
-		}
-		token, err := event.Decode[event.Token](msg.Data)
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		token, _ := stagetest.Next(r.Kit, r.tokens, event.Decode[event.Token])
 		tokens = append(tokens, token)
 		if token.Type == event.TokenDone {
 			return tokens

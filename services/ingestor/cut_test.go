@@ -10,6 +10,7 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/bus/bustest"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
 
 const handbook = `# Handbook
@@ -87,14 +88,7 @@ func TestLifeTellsTheChunks(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	id := r.ingest(event.Document{ID: "handbook", Source: "h.md", Text: handbook})
-	raw, err := r.lives.NextMsg(patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	life, err := event.Decode[event.Life](raw.Data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	life, raw := stagetest.Next(r.Kit, r.Lives, event.Decode[event.Life])
 	if raw.Subject != event.LifeSubject("acme", id) || life.Type != event.LifeChunked || life.Stage != "ingestor" ||
 		life.Attempt != 1 || life.Detail != "2 chunks" {
 		t.Errorf("%s: %+v, want chunked by the ingestor into 2 chunks", raw.Subject, life)

@@ -119,7 +119,7 @@ func TestTitle(t *testing.T) {
 func TestFieldsAreNamed(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	id, err := r.client.Ingest(t.Context(), "acme", event.IngestJob{
+	id, err := r.Client.Ingest(t.Context(), "acme", event.IngestJob{
 		Collection: "not a name", Document: event.Document{ID: "a", Text: "x"}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,43 +1,27 @@
 package router
 
 import (
-	"strings"
 	"testing"
+
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
 
-func TestDefaultConfigIsValid(t *testing.T) {
-	t.Parallel()
-	if err := DefaultConfig().Validate(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestConfigErrorsNameTheVariable: and the value.
+// TestConfigErrorsNameTheVariable: and the value; the defaults are valid.
 func TestConfigErrorsNameTheVariable(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct {
-		variable, value string
-		change          func(*Config)
-	}{
-		{"WEIR_ROUTER_MODEL", "missing", func(c *Config) { c.Model = "" }},
-		{"WEIR_ROUTER_EMBEDDING_MODEL", `"a b"`, func(c *Config) { c.EmbeddingModel = "a b" }},
-		{"WEIR_ROUTER_DIMENSIONS", "got 0", func(c *Config) { c.Dimensions = 0 }},
-		{"WEIR_ROUTER_TOP_K", "got 0", func(c *Config) { c.TopK = 0 }},
-		{"WEIR_ROUTER_TOP_K", "got 101", func(c *Config) { c.TopK = 101 }},
-		{"WEIR_ROUTER_CONTEXT_BYTES", "got -1", func(c *Config) { c.ContextBytes = -1 }},
-		{"WEIR_ROUTER_RETRIEVE_TIMEOUT", "got 0s", func(c *Config) { c.RetrieveTimeout = 0 }},
-		{"WEIR_ROUTER_INTERACTIVE_SLOTS", "got 0", func(c *Config) { c.InteractiveSlots = 0 }},
-		{"WEIR_ROUTER_BATCH_SLOTS", "got 0", func(c *Config) { c.BatchSlots = 0 }},
-		{"WEIR_ROUTER_FLEET_SLOTS", "got 0", func(c *Config) { c.FleetSlots = 0 }},
-		{"WEIR_ROUTER_MAX_DELIVERIES", "got 0", func(c *Config) { c.MaxDeliveries = 0 }},
-	} {
-		cfg := DefaultConfig()
-		tc.change(&cfg)
-		err := cfg.Validate()
-		if err == nil || !strings.Contains(err.Error(), tc.variable) || !strings.Contains(err.Error(), tc.value) {
-			t.Errorf("error %v, want one with %s and %s", err, tc.variable, tc.value)
-		}
-	}
+	stagetest.WrongConfigs[Config]{
+		{"WEIR_ROUTER_MODEL", "missing"}:           func(c *Config) { c.Model = "" },
+		{"WEIR_ROUTER_EMBEDDING_MODEL", `"a b"`}:   func(c *Config) { c.EmbeddingModel = "a b" },
+		{"WEIR_ROUTER_DIMENSIONS", "got 0"}:        func(c *Config) { c.Dimensions = 0 },
+		{"WEIR_ROUTER_TOP_K", "got 0"}:             func(c *Config) { c.TopK = 0 },
+		{"WEIR_ROUTER_TOP_K", "got 101"}:           func(c *Config) { c.TopK = 101 },
+		{"WEIR_ROUTER_CONTEXT_BYTES", "got -1"}:    func(c *Config) { c.ContextBytes = -1 },
+		{"WEIR_ROUTER_RETRIEVE_TIMEOUT", "got 0s"}: func(c *Config) { c.RetrieveTimeout = 0 },
+		{"WEIR_ROUTER_INTERACTIVE_SLOTS", "got 0"}: func(c *Config) { c.InteractiveSlots = 0 },
+		{"WEIR_ROUTER_BATCH_SLOTS", "got 0"}:       func(c *Config) { c.BatchSlots = 0 },
+		{"WEIR_ROUTER_FLEET_SLOTS", "got 0"}:       func(c *Config) { c.FleetSlots = 0 },
+		{"WEIR_ROUTER_MAX_DELIVERIES", "got 0"}:    func(c *Config) { c.MaxDeliveries = 0 },
+	}.Check(t, DefaultConfig, Config.Validate)
 }
 
 func TestDial(t *testing.T) {
@@ -47,7 +31,6 @@ func TestDial(t *testing.T) {
 	}
 	cfg := DefaultConfig()
 	cfg.QdrantAddr = "no-port"
-	if _, err := Dial(cfg); err == nil || !strings.Contains(err.Error(), "no-port") {
-		t.Errorf("error %v, want one with no-port", err)
-	}
+	_, err := Dial(cfg)
+	stagetest.ErrorHas(t, err, "no-port")
 }

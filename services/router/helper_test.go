@@ -7,20 +7,14 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/weir-dev/weir/pkg/bus"
-	"github.com/weir-dev/weir/pkg/bus/bustest"
-	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/platform"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
-
-// patience bounds every wait; a passing test needs a fraction of it.
-const patience = 30 * time.Second
 
 // fakeStore finds what its functions say; without them, nothing in a collection
 // that exists. The writes of the port are not there: the router never writes.
@@ -68,12 +62,9 @@ func finds(chunks ...vector.Chunk) *fakeStore {
 
 // rig is a running router on a NATS server of its own.
 type rig struct {
-	t      *testing.T
-	bus    *bus.Bus
-	client *client.Client
-	store  *fakeStore
-	tasks  *nats.Subscription
-	lives  *nats.Subscription
+	*stagetest.Kit
+	store *fakeStore
+	tasks *nats.Subscription
 }
 
 // setup runs a router over store. It has no embedder: see rig.embedder.
@@ -84,59 +75,29 @@ func setup(t *testing.T, store *fakeStore, change ...func(*Config)) *rig {
 	for _, f := range change {
 		f(&cfg)
 	}
-	b, _ := bustest.New(t)
-	c, err := client.New(b.Conn())
+	k := stagetest.New(t)
+	r := &rig{Kit: k, store: store, tasks: k.Subscribe("weir.steps.generate.>")}
+	s, err := New(platform.Platform{NATS: k.Bus.Conn()}, cfg, store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, bus: b, client: c, store: store, tasks: subscribe(t, b, "weir.steps.generate.>"), lives: subscribe(t, b, "weir.events.>")}
-	s, err := New(platform.Platform{NATS: b.Conn()}, cfg, store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, s)
+	k.Start(s)
 	return r
-}
-
-// run runs the service until the test ends and waits until it is ready.
-func run(t *testing.T, s *Service) {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- s.Run(t.Context()) }()
-	t.Cleanup(func() {
-		if err := <-done; err != nil {
-			t.Errorf("router ended with: %v", err)
-		}
-	})
-	select {
-	case <-s.Ready():
-	case <-time.After(patience):
-		t.Fatal("the router is not ready")
-	}
-}
-
-func subscribe(t *testing.T, b *bus.Bus, subject string) *nats.Subscription {
-	t.Helper()
-	sub, err := b.Conn().SubscribeSync(subject)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sub
 }
 
 // embedder answers requests for query vectors with reply until the test ends.
 func (r *rig) embedder(reply event.EmbedReply) *rig {
-	r.t.Helper()
+	r.T.Helper()
 	reply.V = event.Version
 	data, err := json.Marshal(reply)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	_, err = r.bus.Conn().Subscribe(event.EmbedRPC("embed"), func(m *nats.Msg) {
+	_, err = r.Bus.Conn().Subscribe(event.EmbedRPC("embed"), func(m *nats.Msg) {
 		m.Respond(data) //nolint:errcheck // the test's wait tells it
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return r
 }
@@ -151,53 +112,23 @@ func question(text string) event.GenerateJob {
 
 // submit sends a job of tenant acme and returns its id.
 func (r *rig) submit(job event.GenerateJob) string {
-	r.t.Helper()
-	id, err := r.client.Generate(r.t.Context(), "acme", job)
+	r.T.Helper()
+	id, err := r.Client.Generate(r.T.Context(), "acme", job)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return id
 }
 
 // task is the next message to a generator.
 func (r *rig) task() (event.GenerateTask, string) {
-	r.t.Helper()
-	msg, err := r.tasks.NextMsg(patience)
-	if err != nil {
-		r.t.Fatalf("waiting for a task: %v", err)
-	}
-	task, err := event.Decode[event.GenerateTask](msg.Data)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	r.T.Helper()
+	task, msg := stagetest.Next(r.Kit, r.tasks, event.Decode[event.GenerateTask])
 	return task, msg.Subject
-}
-
-// life is the next event of a type.
-func (r *rig) life(kind string) event.Life {
-	r.t.Helper()
-	for {
-		msg, err := r.lives.NextMsg(patience)
-		if err != nil {
-			r.t.Fatalf("waiting for a life event %q: %v", kind, err)
-		}
-		if life, err := event.Decode[event.Life](msg.Data); err == nil && life.Type == kind {
-			return life
-		}
-	}
 }
 
 // failure is the error of a job that must fail.
 func (r *rig) failure(id string) *event.Error {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
-	defer cancel()
-	result, err := r.client.Await(ctx, "acme", id)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if result.Status != event.StatusFailed || result.Error == nil {
-		r.t.Fatalf("result %+v, want a failed one", result)
-	}
-	return result.Error
+	r.T.Helper()
+	return r.Failure(event.KindGenerate, id)
 }

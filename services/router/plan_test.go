@@ -40,7 +40,7 @@ func TestPlainJobPassesUnchanged(t *testing.T) {
 	if len(task.Sources) != 0 || len(task.Receipt.Attempts) != 0 || len(r.store.queries()) != 0 {
 		t.Errorf("task %+v, want no retrieval", task)
 	}
-	if life := r.life(event.LifePlanned); life.Stage != "router" || life.Detail != "model small, 0 sources" {
+	if life := r.Life(event.LifePlanned); life.Stage != "router" || life.Detail != "model small, 0 sources" {
 		t.Errorf("life %+v, want planned without sources", life)
 	}
 }
@@ -100,7 +100,7 @@ func TestIDsAreTheMessages(t *testing.T) {
 func TestJobWithoutIDIsPlanned(t *testing.T) {
 	t.Parallel()
 	r := setup(t, &fakeStore{})
-	if err := r.bus.Conn().Publish("weir.jobs.generate.interactive.acme", []byte(`{"v":1,"messages":[{"role":"user","content":"Hi"}]}`)); err != nil {
+	if err := r.Bus.Conn().Publish("weir.jobs.generate.interactive.acme", []byte(`{"v":1,"messages":[{"role":"user","content":"Hi"}]}`)); err != nil {
 		t.Fatal(err)
 	}
 	if task, _ := r.task(); event.CheckName("id", task.ID) != nil || len(task.ID) != 26 {
@@ -121,7 +121,7 @@ func TestWrongJobsNameTheField(t *testing.T) {
 		{`"messages":[{"role":"user","content":"x"}],"temperature":3`, "temperature"},
 	} {
 		id := string(rune('a' + i))
-		if err := r.bus.Conn().Publish("weir.jobs.generate.interactive.acme", []byte(`{"v":1,"id":"`+id+`",`+tc.body+`}`)); err != nil {
+		if err := r.Bus.Conn().Publish("weir.jobs.generate.interactive.acme", []byte(`{"v":1,"id":"`+id+`",`+tc.body+`}`)); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.failure(id); got.Class != event.ClassInvalid || got.Field != tc.field || got.Hint == "" {

@@ -31,7 +31,7 @@ func TestSearchStaysInTenantAndCollection(t *testing.T) {
 	if receipt.RetrievingMS <= 0 || receipt.WaitingMS < 0 {
 		t.Errorf("receipt %+v, want the time of the retrieval", receipt)
 	}
-	if life := r.life(event.LifePlanned); life.Detail != "model small, 1 sources" {
+	if life := r.Life(event.LifePlanned); life.Detail != "model small, 1 sources" {
 		t.Errorf("life %+v, want one source", life)
 	}
 }
@@ -95,7 +95,7 @@ func TestNoEmbedder(t *testing.T) {
 	t.Parallel()
 	r := setup(t, &fakeStore{}, func(c *Config) { c.MaxDeliveries = 2 })
 	id := r.submit(question("What?"))
-	life := r.life(event.LifeRetrying)
+	life := r.Life(event.LifeRetrying)
 	if life.Attempt != 1 || life.RetryMS < 1 || life.Error == nil || life.Error.Class != event.ClassUnavailable ||
 		!strings.Contains(life.Error.Hint, `start an embedder for model "embed"`) {
 		t.Errorf("life %+v, error %+v; want a retry with a hint", life, life.Error)
@@ -110,7 +110,7 @@ func TestEmbedderComesLate(t *testing.T) {
 	t.Parallel()
 	r := setup(t, finds(vector.Chunk{Document: "d", Text: "x"}))
 	r.submit(question("What?"))
-	r.life(event.LifeRetrying)
+	r.Life(event.LifeRetrying)
 	r.embedder(vectors)
 	if task, _ := r.task(); len(task.Sources) != 1 {
 		t.Errorf("sources %+v, want one", task.Sources)
@@ -158,7 +158,7 @@ func TestSlowStoreIsTriedAgain(t *testing.T) {
 	}
 	r := setup(t, store, func(c *Config) { c.RetrieveTimeout = time.Second }).embedder(vectors)
 	r.submit(question("What?"))
-	life := r.life(event.LifeRetrying)
+	life := r.Life(event.LifeRetrying)
 	if life.Error == nil || life.Error.Class != event.ClassUnavailable || !strings.Contains(life.Error.Message, "no answer after 1s") ||
 		!strings.Contains(life.Error.Message, DefaultConfig().QdrantAddr) {
 		t.Errorf("life %+v, error %+v; want unavailable with the store and the limit", life, life.Error)
