@@ -8,7 +8,7 @@ import (
 
 const description = `Event-driven, asynchronous LLM inference on NATS JetStream and Qdrant.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 the job failed, 4 no result (yet), 5 Weir can't be reached, 6 timed out.`
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 the job failed, 4 no result (yet), 5 Weir can't be reached, 6 timed out, 7 the queue is full.`
 
 // examples are shown at the end of each command's help.
 func examples() map[string]string {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 )
 
@@ -52,6 +53,7 @@ const (
 	exitNoResult    = 4
 	exitUnreachable = 5
 	exitTimeout     = 6
+	exitFull        = 7
 )
 
 // codedError carries an exit code with an error.
@@ -107,6 +109,9 @@ func exitCode(err error) int {
 	var c *codedError
 	if errors.As(err, &c) {
 		return c.code
+	}
+	if errors.Is(err, bus.ErrFull) {
+		return exitFull
 	}
 	switch event.AsError(err).Class {
 	case event.ClassInvalid: // a name on the command line

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/bus/bustest"
 )
 
@@ -73,6 +74,27 @@ func TestUnreachable(t *testing.T) {
 		weir(t, append(args, "--nats-url", empty.URL())...).wants(t, exitUnreachable)
 	}
 	weir(t, "status", "--nats-url", empty.URL()).wants(t, exitUnreachable, "no Weir has run", "weir up")
+}
+
+// TestFullQueue: a refused job is told so, and is not half there.
+func TestFullQueue(t *testing.T) {
+	t.Parallel()
+	b, server := bustest.New(t)
+	limits := bus.DefaultLimits()
+	limits.TenantJobs = 2
+	if err := b.Ensure(t.Context(), limits); err != nil {
+		t.Fatal(err)
+	}
+	dir, url := t.TempDir(), server.URL()
+	job := write(t, dir, "job.json", `{"v":1,"messages":[{"role":"user","content":"Hi"}]}`)
+	weir(t, "submit", job, "--nats-url", url).wants(t, exitOK)
+	weir(t, "submit", job, "--nats-url", url).wants(t, exitOK)
+	weir(t, "submit", job, "--nats-url", url).wants(t, exitFull, "queue is full", "add workers")
+	weir(t, "ask", "What?", "--nats-url", url).wants(t, exitFull, "queue is full")
+	weir(t, "submit", job, "--nats-url", url, "--tenant", "other").wants(t, exitOK)
+	if n := lines[status](t, weir(t, "status", "--json", "--nats-url", url))[0].Streams[0].Messages; n != 3 {
+		t.Errorf("%d jobs wait, want 3", n)
+	}
 }
 
 // TestNoResult: on a Weir whose services are down, results are still told.

@@ -148,6 +148,10 @@ func alreadyStored(subject string, err error) bool {
 		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject exceeded")
 }
 
+// ErrFull says that a stream is full and refused a message. Nothing was stored;
+// the same message may be published again later.
+var ErrFull = errors.New("stream is full")
+
 // codeStoreFailed is JetStream's JSStreamStoreFailedF: a limit refused the message.
 const codeStoreFailed jetstream.ErrorCode = 10077
 
@@ -157,6 +161,7 @@ func publishError(subject string, err error) error {
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api) && api.ErrorCode == codeStoreFailed:
+		e.Err = fmt.Errorf("%w: %w", ErrFull, err)
 		e.Hint = "the queue is full: wait for work to finish, or add workers"
 	case errors.Is(err, nats.ErrMaxPayload):
 		e.Class, e.Hint = event.ClassTooLarge, "put the payload into the bucket "+PayloadBucket

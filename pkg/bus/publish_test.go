@@ -148,7 +148,11 @@ func TestFullQueueRefuses(t *testing.T) {
 	if err := b.Publish(t.Context(), job("acme", 0), job("acme", 1), job("acme", 2)); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, b.Publish(t.Context(), job("acme", 3)), event.ClassUnavailable, "weir.jobs.generate.batch.acme", "queue is full")
+	err := b.Publish(t.Context(), job("acme", 3))
+	wantError(t, err, event.ClassUnavailable, "weir.jobs.generate.batch.acme", "queue is full")
+	if !errors.Is(err, bus.ErrFull) {
+		t.Errorf("%v is not ErrFull", err)
+	}
 	// Another tenant has its own share, up to the limit of all.
 	if err := b.Publish(t.Context(), job("zeta", 0), job("zeta", 1)); err != nil {
 		t.Fatal(err)
