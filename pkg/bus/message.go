@@ -22,6 +22,10 @@ const ClaimOver = 256 << 10
 // HeaderPayload names the object that holds the payload; the body is empty then.
 const HeaderPayload = "Weir-Payload"
 
+// HeaderJob is the id of the job a message belongs to. A message that travels
+// by claim-check should carry it: its body can't be read without the object.
+const HeaderJob = "Weir-Job"
+
 // MaxPayload bounds a payload in the bucket, in bytes.
 const MaxPayload = 256 << 20
 
@@ -156,4 +160,19 @@ func (m *Message) JobID(own string) string {
 		return own
 	}
 	return event.DeliveryID(m.Stored, m.Stream, m.Sequence)
+}
+
+// Release removes payloads from the bucket; one that is not there is no error.
+func (b *Bus) Release(ctx context.Context, names ...string) error {
+	store, err := b.js.ObjectStore(ctx, PayloadBucket)
+	if err != nil {
+		return unavailable(fmt.Errorf("opening bucket %s: %w", PayloadBucket, err))
+	}
+	var errs []error
+	for _, name := range names {
+		if err := store.Delete(ctx, name); err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
+			errs = append(errs, unavailable(fmt.Errorf("removing payload %s: %w", name, err)))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -38,7 +38,8 @@ type Limits struct {
 	ResultBytes int64         `split_words:"true"`
 	ResultAge   time.Duration `split_words:"true"`
 	// PayloadBytes bounds the bucket of payloads too large for a message. They
-	// are kept ResultAge, so a job must not wait longer than that.
+	// are freed when their job has its result; those of dead letters, and of
+	// large results, are kept ResultAge. No job must wait longer than that.
 	PayloadBytes int64 `split_words:"true"`
 }
 

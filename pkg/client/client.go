@@ -83,11 +83,11 @@ func (c *Client) submit(ctx context.Context, addr event.Address, id string, job 
 	if err != nil {
 		return fmt.Errorf("encoding job: %w", err)
 	}
-	dedupe := ""
+	out := bus.Out{Subject: addr.Subject(), Data: data}
 	if id != "" {
-		dedupe = addr.Tenant + "." + id
+		out.ID, out.Header = addr.Tenant+"."+id, nats.Header{bus.HeaderJob: {id}}
 	}
-	return c.bus.Publish(ctx, bus.Out{Subject: addr.Subject(), ID: dedupe, Data: data})
+	return c.bus.Publish(ctx, out)
 }
 
 // Result returns the stored result of a job, or ErrNoResult.

@@ -109,26 +109,34 @@ func (r *Runner) process(work context.Context, msg *bus.Message) {
 	if msg.Deliveries > 1 {
 		r.metrics.redeliveries.Inc()
 	}
-	ctx, cancel := context.WithTimeout(work, r.cfg.Timeout)
-	defer cancel()
-	// Before all else: a payload by claim-check holds the job's id and deadline.
-	resolved := r.bus.Resolve(ctx, msg)
 	d := r.delivery(msg)
-	if resolved != nil {
-		r.settle(work, d, nil, resolved)
-		return
+	outs, err := r.work(work, d)
+	r.settle(work, d, outs, err)
+}
+
+// work returns the outputs of a delivery; none, when its job is finished.
+func (r *Runner) work(ctx context.Context, d *delivery) ([]bus.Out, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	if err := r.checkFinished(ctx, d); err != nil || d.finished {
+		return nil, err
 	}
-	if skip, err := r.finished(ctx, d); err != nil || skip {
-		r.settle(work, d, nil, err)
-		return
+	if d.claimed() {
+		if err := r.bus.Resolve(ctx, d.msg); err != nil {
+			return nil, err
+		}
+		// The payload is the truth about the job, whatever a header said.
+		*d = *r.delivery(d.msg)
+		if err := r.checkFinished(ctx, d); err != nil || d.finished {
+			return nil, err
+		}
 	}
 	if !d.head.Deadline.IsZero() {
 		var stop context.CancelFunc
 		ctx, stop = context.WithDeadline(ctx, d.head.Deadline)
 		defer stop()
 	}
-	outs, err := r.admit(ctx, d)
-	r.settle(work, d, outs, err)
+	return r.admit(ctx, d)
 }
 
 // admit refuses what must not be handled, and handles the rest.
@@ -146,11 +154,12 @@ func (r *Runner) admit(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	return r.handler.Handle(ctx, d.msg)
 }
 
-// finished reports whether the job has its result already: a redelivery or a
+// checkFinished looks whether the job has its result already: a redelivery or a
 // second submission of the same id costs nothing more.
-func (r *Runner) finished(ctx context.Context, d *delivery) (bool, error) {
+func (r *Runner) checkFinished(ctx context.Context, d *delivery) (err error) {
 	if d.head.ID == "" || d.msg.Deliveries == 1 && d.msg.Stream != bus.StreamJobs {
-		return false, nil
+		return nil
 	}
-	return r.bus.Finished(ctx, d.tenant, d.head.ID)
+	d.finished, err = r.bus.Finished(ctx, d.tenant, d.head.ID)
+	return err
 }

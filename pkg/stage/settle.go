@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,15 +29,16 @@ const (
 
 // Headers of a message between stages: what the runner needs of its job.
 const (
-	HeaderJob      = "Weir-Job"      // job id; of a dead letter, too
+	HeaderJob      = bus.HeaderJob   // job id; of a dead letter, too
 	HeaderDeadline = "Weir-Deadline" // RFC 3339, left out when the job has none
 )
 
 // delivery is a message and what the runner knows of its job.
 type delivery struct {
-	msg    *bus.Message
-	tenant string
-	head   event.Head
+	msg      *bus.Message
+	tenant   string
+	head     event.Head
+	finished bool // the job has its result
 }
 
 func (r *Runner) delivery(msg *bus.Message) *delivery {
@@ -54,10 +56,11 @@ func (r *Runner) delivery(msg *bus.Message) *delivery {
 }
 
 // readHeader takes the job's id and deadline from the headers that StepOut set,
-// which spares reading the body twice. Users' own messages have none.
+// which spares reading the body twice. A user's header counts only as long as
+// there is no body.
 func (d *delivery) readHeader() bool {
 	id := d.msg.Header.Get(HeaderJob)
-	if id == "" || d.msg.Stream != bus.StreamSteps {
+	if event.CheckName("id", id) != nil || d.msg.Stream != bus.StreamSteps && len(d.msg.Data) > 0 {
 		return false
 	}
 	if deadline := d.msg.Header.Get(HeaderDeadline); deadline != "" {
@@ -73,10 +76,12 @@ func (d *delivery) readHeader() bool {
 // settle ends a delivery: outputs stored and acked, or the failure decided.
 func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err error) {
 	if err == nil {
+		passOn(outs, d.payloads())
 		// The work is done: a stop that comes now must not throw it away.
 		err = r.bus.Publish(context.WithoutCancel(ctx), outs...)
 	}
 	if err == nil {
+		d.finished = d.finished || slices.ContainsFunc(outs, isResult)
 		r.finish(d)
 		return
 	}
@@ -99,8 +104,12 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 	r.giveUp(ctx, d, cause)
 }
 
-// finish acks a message whose outputs are stored.
+// finish acks a message whose outputs are stored, and frees the payloads of a
+// finished job.
 func (r *Runner) finish(d *delivery) {
+	if d.finished {
+		defer r.release(d)
+	}
 	if err := d.msg.Ack(); err != nil {
 		r.p.Logger.Warn("acking message", "stage", r.cfg.Name, "job", d.head.ID, "error", err)
 	}
@@ -137,6 +146,8 @@ func (r *Runner) giveUp(ctx context.Context, d *delivery, cause *event.Error) {
 			return
 		}
 	}
+	// A dead letter needs its payload for a redrive.
+	d.finished = !slices.ContainsFunc(outs, func(out bus.Out) bool { return !isResult(out) })
 	r.finish(d)
 }
 

@@ -74,7 +74,7 @@ func TestUsersHeadersAreNotTrusted(t *testing.T) {
 	})
 	err := b.Publish(t.Context(), bus.Out{
 		Subject: event.Address{Kind: event.KindGenerate, Lane: event.LaneBatch, Tenant: "acme"}.Subject(), Data: []byte(`{"v":1,"id":"own"}`),
-		Header: nats.Header{stage.HeaderJob: {"forged"}, stage.HeaderDeadline: {"2020-01-01T00:00:00Z"}},
+		Header: nats.Header{bus.HeaderJob: {"forged"}, stage.HeaderDeadline: {"2020-01-01T00:00:00Z"}},
 	})
 	if err != nil {
 		t.Fatal(err)
