@@ -52,7 +52,7 @@ type Server struct {
 // New returns a server for cfg. It does no I/O.
 func New(cfg Config) (*Server, error) {
 	if cfg.Dir == "" {
-		return nil, errors.New("Dir: got none, want a directory for the streams")
+		return nil, errors.New("got no Dir, want a directory for the streams")
 	}
 	if cfg.SyncInterval == 0 {
 		cfg.SyncInterval = 100 * time.Millisecond
@@ -149,11 +149,11 @@ func (s *Server) options() (*server.Options, error) {
 	}
 	host, port, err := net.SplitHostPort(s.cfg.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("Addr: got %q, want host:port: %w", s.cfg.Addr, err)
+		return nil, fmt.Errorf("got Addr %q, want host:port: %w", s.cfg.Addr, err)
 	}
 	opts.Host = host
 	if opts.Port, err = strconv.Atoi(port); err != nil {
-		return nil, fmt.Errorf("Addr: got %q, want a numeric port: %w", s.cfg.Addr, err)
+		return nil, fmt.Errorf("got Addr %q, want a numeric port: %w", s.cfg.Addr, err)
 	}
 	if opts.Port == 0 {
 		opts.Port = server.RANDOM_PORT
