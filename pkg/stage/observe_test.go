@@ -131,9 +131,12 @@ func TestMetrics(t *testing.T) {
 	next(t, started)
 	check := func(want float64, name string, labels ...string) {
 		t.Helper()
-		if got := metric(t, reg, name, append(labels, "stage=test")...); got != want {
-			t.Errorf("%s%v: got %g, want %g", name, labels, got, want)
-		}
+		eventually(t, func() string { // the server counts, and answers a scrape, a moment later
+			if got := metric(t, reg, name, append(labels, "stage=test")...); got != want {
+				return fmt.Sprintf("%s%v: got %g, want %g", name, labels, got, want)
+			}
+			return ""
+		})
 	}
 	check(1, "weir_stage_in_flight")
 	check(4, "weir_stage_backlog", "consumer=test-batch")
