@@ -107,6 +107,9 @@ func (p *Puller) Run(ctx context.Context) error {
 		case <-reconnected:
 			p.expire(time.Now().Add(p.expires + 2*pullGrace)) // the server forgot them all
 		case now := <-tick.C:
+			if p.nc.IsClosed() {
+				return fmt.Errorf("pulling: %w", nats.ErrConnectionClosed)
+			}
 			p.expire(now)
 		}
 	}
