@@ -144,7 +144,7 @@ func (b *Bus) Finished(ctx context.Context, tenant, job string) (bool, error) {
 // also means "stream full", hence the text.
 func alreadyStored(subject string, err error) bool {
 	var api *jetstream.APIError
-	return strings.HasPrefix(subject, "weir.store.") && errors.As(err, &api) &&
+	return event.IsStoreSubject(subject) && errors.As(err, &api) &&
 		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject exceeded")
 }
 

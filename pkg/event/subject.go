@@ -54,7 +54,12 @@ func ResultSubject(tenant, job string) string { return "weir.results." + tenant 
 // StoreSubject is where a result is published. The results stream takes it if
 // it is the job's first and delivers it on the ResultSubject when it is stored,
 // so that a subscriber never sees another.
-func StoreSubject(tenant, job string) string { return "weir.store." + tenant + "." + job }
+func StoreSubject(tenant, job string) string { return storePrefix + tenant + "." + job }
+
+// IsStoreSubject reports whether a message published there is a job's result.
+func IsStoreSubject(subject string) bool { return strings.HasPrefix(subject, storePrefix) }
+
+const storePrefix = "weir.store."
 
 // LifeSubject carries the events in the life of a job.
 func LifeSubject(tenant, job string) string { return "weir.events." + tenant + "." + job }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/event"
 )
 
 // HeaderRelease names the payloads of a job's earlier messages, with commas. A
@@ -50,9 +51,10 @@ func passOn(outs []bus.Out, payloads []string) {
 }
 
 // isResult reports whether a message stores a job's result.
-func isResult(out bus.Out) bool { return strings.HasPrefix(out.Subject, "weir.store.") }
+func isResult(out bus.Out) bool { return event.IsStoreSubject(out.Subject) }
 
-// release frees the payloads of a finished job.
+// release frees the payloads of a job that this delivery ended. One that finds
+// the job finished frees nothing: a dead letter may need them.
 func (r *Runner) release(d *delivery) {
 	payloads := d.payloads()
 	if len(payloads) == 0 {

@@ -99,3 +99,21 @@ func TestFinishedJobNeedsNoPayload(t *testing.T) {
 	}
 	wantCounts(t, b, 1, 0)
 }
+
+// TestDeadLettersPayloadOutlivesARedelivery: the job is finished, but its dead
+// letter still needs what the late delivery names.
+func TestDeadLettersPayloadOutlivesARedelivery(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	h, _ := fails(t, 99, event.Errorf(event.ClassAuth, "no"))
+	start(t, b, config(), h)
+	submit(t, b, event.LaneBatch, large(""))
+	wantCounts(t, b, 1, 1)
+	dead := next(t, watch(t, b, bus.StreamDead))
+	again := bus.Out{Subject: dead.Headers().Get(stage.HeaderSubject), ID: "again", Header: dead.Headers()}
+	if err := b.Publish(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	wantCounts(t, b, 1, 1)
+	wantObjects(t, b, 1)
+}

@@ -38,7 +38,7 @@ type delivery struct {
 	msg      *bus.Message
 	tenant   string
 	head     event.Head
-	finished bool // the job has its result
+	finished bool // the job had its result before this delivery
 }
 
 func (r *Runner) delivery(msg *bus.Message) *delivery {
@@ -81,8 +81,10 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 		err = r.bus.Publish(context.WithoutCancel(ctx), outs...)
 	}
 	if err == nil {
-		d.finished = d.finished || slices.ContainsFunc(outs, isResult)
 		r.finish(d)
+		if slices.ContainsFunc(outs, isResult) {
+			r.release(d)
+		}
 		return
 	}
 	if errors.Is(context.Cause(ctx), ErrStopped) {
@@ -104,12 +106,8 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 	r.giveUp(ctx, d, cause)
 }
 
-// finish acks a message whose outputs are stored, and frees the payloads of a
-// finished job.
+// finish acks a message whose outputs are stored.
 func (r *Runner) finish(d *delivery) {
-	if d.finished {
-		defer r.release(d)
-	}
 	if err := d.msg.Ack(); err != nil {
 		r.p.Logger.Warn("acking message", "stage", r.cfg.Name, "job", d.head.ID, "error", err)
 	}
@@ -146,9 +144,10 @@ func (r *Runner) giveUp(ctx context.Context, d *delivery, cause *event.Error) {
 			return
 		}
 	}
-	// A dead letter needs its payload for a redrive.
-	d.finished = !slices.ContainsFunc(outs, func(out bus.Out) bool { return !isResult(out) })
 	r.finish(d)
+	if len(outs) == 1 && isResult(outs[0]) { // a dead letter needs its payload for a redrive
+		r.release(d)
+	}
 }
 
 // logFailure warns of what an operator should look at; a wrong job is its
