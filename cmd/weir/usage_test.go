@@ -116,7 +116,7 @@ func TestInterrupted(t *testing.T) {
 	b, server := bustest.New(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	if _, err := b.Conn().Subscribe("$JS.API.STREAM.INFO.WEIR_RESULTS", func(*nats.Msg) { interrupt() }); err != nil {
+	if _, err := b.Conn().Subscribe("$JS.API.DIRECT.GET.WEIR_RESULTS.>", func(*nats.Msg) { interrupt() }); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Conn().Flush(); err != nil {

@@ -98,45 +98,45 @@ func (b *Bus) Publish(ctx context.Context, outs ...Out) error {
 	return nil
 }
 
-// Result returns the stored result of a job, or nil when there is none.
+// Result returns the stored result of a job, or nil when there is none. Only
+// its Subject, Header and Data are set.
 func (b *Bus) Result(ctx context.Context, tenant, job string) (*Message, error) {
-	raw, err := b.lastResult(ctx, event.ResultSubject(tenant, job))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil //nolint:nilnil // documented: no result, no error
-	}
+	raw, err := b.storedResult(ctx, tenant, job)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("reading results: %w", err))
 	}
-	msg := &Message{Subject: raw.Subject, Header: raw.Header, Data: raw.Data, Stored: raw.Time, Sequence: raw.Sequence}
-	return msg, b.Resolve(ctx, msg)
-}
-
-func (b *Bus) lastResult(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	stream, err := b.js.Stream(ctx, StreamResults)
-	if err != nil {
-		return nil, err
+	if raw == nil {
+		return nil, nil //nolint:nilnil // documented: no result, no error
 	}
-	return stream.GetLastMsgForSubject(ctx, subject)
+	msg := &Message{Subject: event.ResultSubject(tenant, job), Header: raw.Header, Data: raw.Data}
+	return msg, b.Resolve(ctx, msg)
 }
 
 // Finished reports whether the job has a result.
 func (b *Bus) Finished(ctx context.Context, tenant, job string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	// One direct get, without asking for the stream first: this runs per message.
-	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+StreamResults+"."+event.ResultSubject(tenant, job), nil)
+	raw, err := b.storedResult(ctx, tenant, job)
 	if err != nil {
 		return false, unavailable(fmt.Errorf("looking for a result: %w", err))
 	}
+	return raw != nil, nil
+}
+
+// storedResult is one direct get, without asking for the stream first: it runs
+// per message. It returns nil when there is none.
+func (b *Bus) storedResult(ctx context.Context, tenant, job string) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+StreamResults+"."+event.ResultSubject(tenant, job), nil)
+	if err != nil {
+		return nil, err
+	}
 	switch status := msg.Header.Get("Status"); status {
 	case "":
-		return true, nil
+		return msg, nil
 	case "404":
-		return false, nil
+		return nil, nil //nolint:nilnil // documented: no result, no error
 	default:
-		return false, event.Errorf(event.ClassUnavailable, "looking for a result: status %s %s", status, msg.Header.Get("Description"))
+		return nil, fmt.Errorf("status %s %s", status, msg.Header.Get("Description"))
 	}
 }
 

@@ -55,14 +55,13 @@ func (c *Client) Follow(ctx context.Context, tenant, job string, f Follower) (ev
 	}()
 	dispatch := dispatcher{f: f}
 	// A finished job's story first, then its end.
-	for late := time.After(storyTimeout); stored > 0; stored-- {
+	story, cancelStory := context.WithTimeout(ctx, storyTimeout)
+	defer cancelStory()
+	for ; stored > 0 && story.Err() == nil; stored-- {
 		select {
 		case msg := <-messages:
 			dispatch.message(msg)
-		case <-late:
-			stored = 1
-		case <-ctx.Done():
-			stored = 1
+		case <-story.Done():
 		}
 	}
 	for {
