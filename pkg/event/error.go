@@ -31,6 +31,9 @@ const (
 	ClassContent Class = "content"
 	// ClassThrottled: a rate limit; retried after RetryAfter.
 	ClassThrottled Class = "throttled"
+	// ClassRamp: within the limits, but the traffic grew too fast; retried, and
+	// the rate is lowered for a while.
+	ClassRamp Class = "ramp"
 	// ClassUnavailable: a dependency is down, overloaded or slow; retried.
 	ClassUnavailable Class = "unavailable"
 	// ClassTruncated: an answer broke off before its end; retried, never stored.
@@ -49,7 +52,7 @@ const (
 // Retryable reports whether the same message may succeed when tried later.
 func (c Class) Retryable() bool {
 	switch c {
-	case ClassThrottled, ClassUnavailable, ClassTruncated, ClassInternal:
+	case ClassThrottled, ClassRamp, ClassUnavailable, ClassTruncated, ClassInternal:
 		return true
 	}
 	return false

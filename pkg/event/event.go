@@ -67,6 +67,10 @@ type GenerateJob struct {
 	Temperature *float64 `json:"temperature,omitempty"`
 	// Stream asks for the answer's pieces on the job's token subject as well.
 	Stream bool `json:"stream,omitempty"`
+	// MaxAttempts and MaxCostNanoUSD bound what the job may take: model calls,
+	// over all retries and fallbacks, and money. 0 takes the defaults.
+	MaxAttempts    int   `json:"max_attempts,omitempty"`
+	MaxCostNanoUSD int64 `json:"max_cost_nano_usd,omitempty"`
 }
 
 // RAG says which documents ground an answer.
@@ -134,7 +138,26 @@ type GenerateTask struct {
 	MaxTokens   int       `json:"max_tokens,omitempty"`
 	Temperature *float64  `json:"temperature,omitempty"`
 	Stream      bool      `json:"stream,omitempty"`
-	Receipt     Receipt   `json:"receipt"`
+	// MaxAttempts and MaxCostNanoUSD are the job's; Receipt says what is used up.
+	MaxAttempts    int   `json:"max_attempts,omitempty"`
+	MaxCostNanoUSD int64 `json:"max_cost_nano_usd,omitempty"`
+	// Hop counts the tasks of the job, from 0: each fallback is another hop.
+	Hop int `json:"hop,omitempty"`
+	// Tried lists the models of earlier hops, in order.
+	Tried []string `json:"tried,omitempty"`
+	// Fallback says that another model can take the task when this one is not to
+	// be had; without one the task waits for it.
+	Fallback bool    `json:"fallback,omitempty"`
+	Receipt  Receipt `json:"receipt"`
+}
+
+// RouteTask asks the router what becomes of a task that one model could not do.
+type RouteTask struct {
+	Envelope
+	Task GenerateTask `json:"task"` // its receipt holds the attempts made
+	// Error says why; RetryAfterMS is when the model may be back.
+	Error        *Error `json:"error"`
+	RetryAfterMS int64  `json:"retry_after_ms,omitempty"`
 }
 
 // Source is one retrieved chunk as it was numbered in the prompt.
@@ -214,6 +237,17 @@ type Attempt struct {
 	CostNanoUSD      int64   `json:"cost_nano_usd"`
 	DurationMS       float64 `json:"duration_ms"`
 	TTFTMS           float64 `json:"ttft_ms,omitempty"` // time to the first token
+	// WaitedMS is the time before the call in which a limit or a breaker held it.
+	WaitedMS float64 `json:"waited_ms,omitempty"`
+	// Error is the class of a failed call; "" when it was answered.
+	Error Class `json:"error,omitempty"`
+	// MaybeBilled: the call failed after it was sent, so it may be on the bill;
+	// its cost here is the estimate.
+	MaybeBilled bool `json:"maybe_billed,omitempty"`
+	// Reused: the answer came from the ledger, paid for by an earlier delivery.
+	Reused bool `json:"reused,omitempty"`
+	// Catalog is the revision that priced the call.
+	Catalog string `json:"catalog,omitempty"`
 }
 
 // Add records a call and adds it to the totals.
@@ -250,6 +284,8 @@ const (
 	LifePlanned  = "planned"  // sources retrieved, model chosen
 	LifeChunked  = "chunked"  // document parsed and cut
 	LifeRetrying = "retrying" // a try failed and will be repeated
+	LifeWaiting  = "waiting"  // a limit, breaker or budget holds it; RetryMS is the expected wait
+	LifeFallback = "fallback" // another model takes over
 )
 
 // Token is a piece of an answer on the job's token subject. A reader shows the

@@ -48,6 +48,11 @@ func GenerateSubject(model string, lane Lane, tenant string) string {
 	return fmt.Sprintf("weir.steps.generate.%s.%s.%s", model, lane, tenant)
 }
 
+// RouteSubject carries tasks back to the router.
+func RouteSubject(lane Lane, tenant string) string {
+	return fmt.Sprintf("weir.steps.route.%s.%s", lane, tenant)
+}
+
 // ResultSubject holds the one result of a job.
 func ResultSubject(tenant, job string) string { return "weir.results." + tenant + "." + job }
 

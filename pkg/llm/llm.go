@@ -7,6 +7,7 @@ package llm
 
 import (
 	"context"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
 )
@@ -26,6 +27,8 @@ type ChatRequest struct {
 	// IdempotencyKey identifies the call for providers and proxies that honour
 	// one; "" sends none.
 	IdempotencyKey string
+	// Meta, when set, is filled in on every path, errors included.
+	Meta *Meta
 	// OnDelta, when set, is called with each piece of text as it arrives, from
 	// the calling goroutine; its error aborts the call and is returned.
 	OnDelta func(text string) error
@@ -36,6 +39,8 @@ type Usage struct {
 	PromptTokens     int `json:"prompt_tokens"`
 	CompletionTokens int `json:"completion_tokens"`
 	CachedTokens     int `json:"cached_tokens,omitempty"` // part of PromptTokens
+	CacheWriteTokens int `json:"cache_write_tokens,omitempty"`
+	ReasoningTokens  int `json:"reasoning_tokens,omitempty"` // part of CompletionTokens
 }
 
 // ChatResponse is a whole completion. An adapter returns one only when the
@@ -45,6 +50,7 @@ type ChatResponse struct {
 	Text         string
 	FinishReason string // stop, length, content_filter, tool_calls
 	Model        string // the model that answered, as the provider names it
+	ServiceTier  string // as the provider reports it; prices may depend on it
 	Usage        Usage
 }
 
@@ -55,8 +61,9 @@ type EmbedRequest struct {
 	// Dimensions shortens the vectors where the model supports it; 0 leaves
 	// the model's own.
 	Dimensions int
-	// IdempotencyKey as in ChatRequest.
+	// IdempotencyKey and Meta as in ChatRequest.
 	IdempotencyKey string
+	Meta           *Meta
 }
 
 // EmbedResponse holds one vector per input, in the inputs' order.
@@ -74,4 +81,62 @@ type Chat interface {
 // Embedder turns texts into vectors.
 type Embedder interface {
 	Embed(ctx context.Context, req EmbedRequest) (EmbedResponse, error)
+}
+
+// RerankRequest asks how well each document answers a query.
+type RerankRequest struct {
+	Model          string
+	Query          string
+	Documents      []string
+	TopN           int // 0 scores all
+	IdempotencyKey string
+	Meta           *Meta
+}
+
+// RerankResponse holds the scores, best first.
+type RerankResponse struct {
+	Results []Ranked
+	Model   string
+	Usage   Usage
+}
+
+// Ranked is one document's score.
+type Ranked struct {
+	Index int     // in RerankRequest.Documents
+	Score float64 // higher is better; the scale is the model's
+}
+
+// Reranker orders documents by relevance to a query.
+type Reranker interface {
+	Rerank(ctx context.Context, req RerankRequest) (RerankResponse, error)
+}
+
+// Meta is what is known of a call beside its answer, whatever became of it.
+type Meta struct {
+	// Sent says that the request may have reached the provider. Together with an
+	// error and no Status, or with Status 200, it may have been billed.
+	Sent bool
+	// Status is the HTTP status, 0 when none came.
+	Status int
+	// RequestID is the provider's.
+	RequestID string
+	// Limits are the rate limits as the response's headers show them.
+	Limits []RateLimit
+	// TTFT is the time to the first piece of the answer, 0 when none came.
+	TTFT time.Duration
+}
+
+// RateLimit is one limit as a provider shows it. Fields that it doesn't show
+// are -1: absent is not zero.
+type RateLimit struct {
+	Dimension string // rpm, tpm, itpm, otpm, rpd, tpd
+	Limit     int64
+	Remaining int64
+	Reset     time.Duration // until full again
+}
+
+// MaybeBilled reports whether a failed call may have been paid for: the request
+// went out, and no answer says that it was refused.
+func (m *Meta) MaybeBilled(err error) bool {
+	return err != nil && m.Sent && (m.Status == 0 || m.Status == 200)
 }
