@@ -38,7 +38,9 @@ type cli struct {
 	Result  resultCmd  `cmd:"" help:"Print the result of a job."`
 	Watch   watchCmd   `cmd:"" help:"Follow a job to its end."`
 	Status  statusCmd  `cmd:"" help:"Show streams, consumers, backlog and work in flight."`
+	Spend   spendCmd   `cmd:"" help:"Show what was spent, by tenant, model or job."`
 	Config  configCmd  `cmd:"" help:"Show the effective configuration."`
+	Catalog catalogCmd `cmd:"" help:"Check, show or import a catalog of models."`
 	Demo    demoCmd    `cmd:"" help:"Run the main job once, on embedded servers, and exit."`
 	Dev     devCmd     `cmd:"" help:"Run one embedded server by itself."`
 	Version versionCmd `cmd:"" help:"Print the version."`

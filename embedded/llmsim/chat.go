@@ -2,11 +2,19 @@ package llmsim
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"hash/fnv"
 	"net/http"
 	"sort"
+	"strconv"
 	"strings"
+	"unicode/utf8"
+)
+
+// Why an answer ends.
+const (
+	finishStop      = "stop"
+	finishLength    = "length"
+	finishToolCalls = "tool_calls"
 )
 
 // echoWords bounds an answer that has nothing but the question.
@@ -14,18 +22,29 @@ const echoWords = 40
 
 // completion is the whole answer to a chat request before it is sent.
 type completion struct {
-	id           string
-	created      int64
-	model        string
+	id      string
+	created int64
+	model   string
+	choices []choice
+	usage   usage
+}
+
+// choice is one of the answers.
+type choice struct {
 	text         string
+	refusal      string
+	calls        []toolCall
 	finishReason string
-	usage        usage
+	tokens       int
+	logprobs     []tokenLogprob // nil unless asked for
 }
 
 type usage struct {
 	PromptTokens     int `json:"prompt_tokens"`
 	CompletionTokens int `json:"completion_tokens"`
 	TotalTokens      int `json:"total_tokens"`
+	// Details is there when the server has a prompt cache.
+	Details *promptDetails `json:"prompt_tokens_details,omitempty"`
 }
 
 // chat serves POST /v1/chat/completions.
@@ -35,52 +54,119 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	entry := entryOf(r.Context())
-	entry.Model, entry.Stream = q.Model, q.Stream
 	prompt := s.promptTokens(&q)
-	if err := s.check(&q, prompt); err != nil {
+	load := q.workload(prompt)
+	err := q.order(r.Header)
+	if err == nil {
+		err = s.check(&q, prompt)
+	}
+	if err != nil {
+		s.refuse(w, r, load, err)
+		return
+	}
+	v, ok := s.enter(w, r, load)
+	if !ok {
+		return
+	}
+	c, err := s.complete(&q, prompt)
+	if err != nil {
+		v.leave()
 		writeError(w, err)
 		return
 	}
-	entry.PromptTokens = prompt
-	c := s.complete(&q, prompt)
+	c.usage.Details = s.cachedTokens(v.call, &q, prompt)
+	defer v.done(c.usage)
+	made := c.usage.CompletionTokens
+	c = v.call.spoilt(c)
 	if q.Stream {
-		s.stream(w, r, &q, c)
+		s.stream(w, r, &q, c, v)
 		return
 	}
-	if wait(r.Context(), s.cfg.TTFT+s.cfg.PerToken*timesTokens(c.usage.CompletionTokens)) != nil {
-		return // the client is gone
+	if v.generate(r, made) {
+		writeJSON(w, http.StatusOK, c.whole())
 	}
-	entry.CompletionTokens = c.usage.CompletionTokens
-	writeJSON(w, http.StatusOK, c.whole())
 }
 
-// complete computes the answer: from the context blocks if there are any, else
-// an echo of the question; cut at stop sequences and at the token limit.
-func (s *Server) complete(q *chatRequest, prompt int) completion {
-	blocks, question := parsePrompt(q.Messages)
-	text := echo(question)
-	if len(blocks) > 0 {
-		text = answerFromBlocks(blocks, question)
+// workload is what the request wants; like the API it counts the limit of the
+// answer once for each choice.
+func (q *chatRequest) workload(prompt int) workload {
+	load := workload{endpoint: "chat", model: q.Model, prompt: prompt, stream: q.Stream, maxTokens: max(q.limit(), 0) * q.choices()}
+	for _, m := range q.Messages {
+		load.chars += utf8.RuneCountInString(m.Content.text)
 	}
-	text = cutAtStop(text, q.Stop.list)
-	finish := "stop"
+	return load
+}
+
+// complete computes the answers: see draft; cut at stop sequences and at the
+// token limit. They depend on the server's seed, the model, the conversation,
+// the request's seed and the number of the choice.
+func (s *Server) complete(q *chatRequest, prompt int) (completion, error) {
+	hash := requestHash(q)
+	c := completion{id: "chatcmpl-" + hash, created: s.cfg.Now().Unix(), model: q.Model, usage: usage{PromptTokens: prompt}}
 	room := s.cfg.ContextTokens - prompt
 	if limit := q.limit(); limit >= 0 {
 		room = min(room, limit)
 	}
-	if cut := s.cutAtTokens(text, room); len(cut) < len(text) {
-		text, finish = cut, "length"
+	for n := range q.choices() {
+		rnd := s.known.random(hash, q.seedText(), strconv.Itoa(n))
+		d, err := s.draft(q, n, rnd)
+		if err != nil {
+			return completion{}, err
+		}
+		one := s.cut(q, d, room)
+		if q.Logprobs && len(one.calls) == 0 {
+			top := 0
+			if q.TopLogprobs != nil {
+				top = *q.TopLogprobs
+			}
+			one.logprobs = logprobs(one.text+one.refusal, one.tokens, top, s.known.errors().meanLogprob(d.right, rnd), rnd)
+		}
+		c.choices = append(c.choices, one)
+		c.usage.CompletionTokens += one.tokens
 	}
-	n := s.cfg.CountTokens(text)
-	return completion{
-		id:           "chatcmpl-" + requestHash(q),
-		created:      s.cfg.Now().Unix(),
-		model:        q.Model,
-		text:         text,
-		finishReason: finish,
-		usage:        usage{PromptTokens: prompt, CompletionTokens: n, TotalTokens: prompt + n},
+	c.usage.TotalTokens = prompt + c.usage.CompletionTokens
+	return c, nil
+}
+
+// cut ends a draft at a stop sequence or after room tokens.
+func (s *Server) cut(q *chatRequest, d draft, room int) choice {
+	c := choice{refusal: d.refusal, finishReason: finishStop}
+	if len(d.calls) > 0 {
+		return s.cutCalls(d.calls, room)
 	}
+	text := &c.text
+	if d.refusal != "" {
+		text = &c.refusal
+	} else {
+		c.text = cutAtStop(d.text, q.Stop.list)
+	}
+	if cut := s.cutAtTokens(*text, room); len(cut) < len(*text) {
+		*text, c.finishReason = cut, finishLength
+	}
+	c.tokens = s.cfg.CountTokens(*text)
+	return c
+}
+
+// cutCalls ends tool calls after room tokens, if need be inside of arguments.
+func (s *Server) cutCalls(calls []toolCall, room int) choice {
+	c := choice{finishReason: finishToolCalls}
+	for _, call := range calls {
+		if room -= s.cfg.CountTokens(call.Function.Name); room < 0 {
+			c.finishReason = finishLength
+			break
+		}
+		arguments := s.cutAtTokens(call.Function.Arguments, room)
+		c.tokens += s.cfg.CountTokens(call.Function.Name) + s.cfg.CountTokens(arguments)
+		room -= s.cfg.CountTokens(arguments)
+		if len(arguments) < len(call.Function.Arguments) {
+			c.finishReason = finishLength
+		}
+		call.Function.Arguments = arguments
+		if c.calls = append(c.calls, call); c.finishReason == finishLength {
+			break
+		}
+	}
+	return c
 }
 
 // echo answers a prompt without context.
@@ -141,30 +227,65 @@ func requestHash(q *chatRequest) string {
 	_, _ = h.Write([]byte(q.Model))
 	for _, m := range q.Messages {
 		_, _ = h.Write([]byte("\x00" + m.Role + "\x00" + m.Content.text))
+		for _, c := range m.ToolCalls {
+			_, _ = h.Write([]byte("\x00" + c.Function.Name + "\x00" + c.Function.Arguments))
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))[:24]
 }
 
+// reply is the message of a choice.
+type reply struct {
+	Role      string     `json:"role"`
+	Content   *string    `json:"content"` // null beside tool calls and refusals
+	Refusal   *string    `json:"refusal"`
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+}
+
+// choiceLogprobs are the log probabilities of a choice or of one chunk of it.
+type choiceLogprobs struct {
+	Content []tokenLogprob `json:"content"`
+	Refusal []tokenLogprob `json:"refusal"`
+}
+
+// withLogprobs returns the shape of list; nil for none.
+func (c choice) withLogprobs(list []tokenLogprob) *choiceLogprobs {
+	switch {
+	case list == nil:
+		return nil
+	case c.refusal != "":
+		return &choiceLogprobs{Refusal: list}
+	}
+	return &choiceLogprobs{Content: list}
+}
+
+// message is the choice as a message.
+func (c choice) message() reply {
+	m := reply{Role: roleAssistant, Refusal: nullable(c.refusal), ToolCalls: c.calls}
+	if len(c.calls) == 0 && c.refusal == "" {
+		m.Content = &c.text
+	}
+	return m
+}
+
 // whole is the answer to a request that is not streamed.
 func (c completion) whole() any {
-	type reply struct {
-		Role    string  `json:"role"`
-		Content string  `json:"content"`
-		Refusal *string `json:"refusal"`
-	}
-	type choice struct {
+	type wireChoice struct {
 		Index        int             `json:"index"`
 		Message      reply           `json:"message"`
-		Logprobs     json.RawMessage `json:"logprobs"`
+		Logprobs     *choiceLogprobs `json:"logprobs"`
 		FinishReason string          `json:"finish_reason"`
 	}
+	choices := make([]wireChoice, len(c.choices))
+	for i, one := range c.choices {
+		choices[i] = wireChoice{Index: i, Message: one.message(), Logprobs: one.withLogprobs(one.logprobs), FinishReason: one.finishReason}
+	}
 	return struct {
-		ID      string   `json:"id"`
-		Object  string   `json:"object"`
-		Created int64    `json:"created"`
-		Model   string   `json:"model"`
-		Choices []choice `json:"choices"`
-		Usage   usage    `json:"usage"`
-	}{c.id, "chat.completion", c.created, c.model,
-		[]choice{{Message: reply{Role: "assistant", Content: c.text}, FinishReason: c.finishReason}}, c.usage}
+		ID      string       `json:"id"`
+		Object  string       `json:"object"`
+		Created int64        `json:"created"`
+		Model   string       `json:"model"`
+		Choices []wireChoice `json:"choices"`
+		Usage   usage        `json:"usage"`
+	}{c.id, "chat.completion", c.created, c.model, choices, c.usage}
 }

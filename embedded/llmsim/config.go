@@ -1,7 +1,10 @@
 package llmsim
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -36,7 +39,35 @@ type Config struct {
 	MaxBodyBytes int64
 	// LedgerSize is the number of requests the ledger keeps in detail.
 	LedgerSize int
-	// Now is the clock of the "created" fields; nil is time.Now.
+	// Answers is what the server knows and how well its models do.
+	Answers Answers
+
+	// AdminAddr is where Run serves [Server.Admin], host:port; "" does not.
+	AdminAddr string
+	// Profile is the provider to be, one of [ProfileNames]; "" is openai. A
+	// request's path or key may choose another: /azure/v1/..., a key that
+	// begins with azure-, or with a prefix in KeyProfiles.
+	Profile     string
+	KeyProfiles map[string]string
+	// Limits are the rate limits, none by default; ModelGroups names the group
+	// of models that share theirs, by default each is its own.
+	Limits      []Limit
+	ModelGroups map[string]string
+	// Latency is how fast models are, by id; those not in it have TTFT and
+	// PerToken.
+	Latency map[string]Latency
+	// TimeScale multiplies all durations: of latencies, of the windows of
+	// limits and of the schedules of faults. At 0.1 ten minutes of them take
+	// one. 0 is 1.
+	TimeScale float64
+	// Faults are what goes wrong from the start.
+	Faults Faults
+	// Prices are by model id; others are free.
+	Prices map[string]Price
+	// PromptCache reports the cached part of long prompts that begin alike.
+	PromptCache bool
+	// Now is the clock of limits, windows and the "created" fields; nil is
+	// time.Now. Waits are of real time.
 	Now func() time.Time
 }
 
@@ -86,7 +117,50 @@ func (c Config) Validate() error {
 			return fmt.Errorf("llmsim config: %s is %d, want at least %d", f.name, f.got, f.min)
 		}
 	}
-	return nil
+	if err := c.validateWeather(); err != nil {
+		return err
+	}
+	return c.Answers.Validate()
+}
+
+// validateWeather checks the fields about limits, latency and faults.
+func (c Config) validateWeather() error {
+	known := profiles()
+	for _, prefix := range append(slices.Sorted(maps.Keys(c.KeyProfiles)), "") {
+		name, field := c.KeyProfiles[prefix], fmt.Sprintf("KeyProfiles[%q]", prefix)
+		if prefix == "" {
+			name, field = cmp.Or(c.Profile, ProfileOpenAI), "Profile"
+		}
+		if known[name] == nil {
+			return fmt.Errorf("llmsim config: %s is %q, want one of %q", field, name, ProfileNames())
+		}
+	}
+	if err := validateLimits(c.Limits); err != nil {
+		return err
+	}
+	for model, l := range c.Latency {
+		if err := l.validate(model); err != nil {
+			return err
+		}
+	}
+	if !(c.TimeScale >= 0 && c.TimeScale <= 1000) {
+		return fmt.Errorf("llmsim config: TimeScale is %v, want above 0 and at most 1000 (0 is 1)", c.TimeScale)
+	}
+	for model, p := range c.Prices {
+		if p.Input < 0 || p.Cached < 0 || p.Output < 0 {
+			return fmt.Errorf("llmsim config: Prices[%q] is %+v, want no price below 0", model, p)
+		}
+	}
+	_, err := c.Faults.compile(time.Time{})
+	return err
+}
+
+// timeScale is TimeScale with its default.
+func (c *Config) timeScale() float64 {
+	if c.TimeScale == 0 {
+		return 1
+	}
+	return c.TimeScale
 }
 
 // quarterOfChars is the token count used without a tokenizer.

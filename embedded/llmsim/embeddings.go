@@ -17,10 +17,10 @@ const (
 
 // embeddingRequest is a request for embeddings of texts.
 type embeddingRequest struct {
-	Model          string       `json:"model"`
-	Input          stringOrList `json:"input"`
-	EncodingFormat string       `json:"encoding_format"`
-	Dimensions     *int         `json:"dimensions"`
+	Model          string     `json:"model"`
+	Input          embedInput `json:"input"`
+	EncodingFormat string     `json:"encoding_format"`
+	Dimensions     *int       `json:"dimensions"`
 }
 
 // embedding is one vector of an answer.
@@ -37,24 +37,25 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	entry := entryOf(r.Context())
-	entry.Model = q.Model
+	load := s.workloadOf("embeddings", q.Model, q.Input.list)
 	tokens, err := s.checkEmbeddings(&q)
 	if err != nil {
-		writeError(w, err)
+		s.refuse(w, r, load, err)
 		return
 	}
-	if wait(r.Context(), s.cfg.TTFT) != nil {
-		return // the client is gone
+	load.prompt = tokens
+	v, ok := s.enter(w, r, load)
+	if !ok {
+		return
 	}
-	entry.PromptTokens = tokens
+	defer v.done(usage{PromptTokens: tokens, TotalTokens: tokens})
 	dims := s.cfg.Dimensions
 	if q.Dimensions != nil {
 		dims = *q.Dimensions
 	}
 	data := make([]embedding, len(q.Input.list))
 	for i, text := range q.Input.list {
-		vec := s.embedder.embed(text, dims)
+		vec := s.embed(text, dims)
 		data[i] = embedding{Object: "embedding", Index: i, Embedding: vec}
 		if q.EncodingFormat == "base64" {
 			data[i].Embedding = base64Vector(vec)
@@ -82,8 +83,11 @@ func (s *Server) checkEmbeddings(q *embeddingRequest) (tokens int, err error) {
 	case q.Dimensions != nil && (*q.Dimensions < 1 || *q.Dimensions > s.cfg.Dimensions):
 		return 0, invalid("dimensions", "invalid_value", "Invalid 'dimensions': expected a value between 1 and %d, but got %d instead.", s.cfg.Dimensions, *q.Dimensions)
 	}
+	if err := q.Input.decode(s.cfg.Answers.DecodeTokens); err != nil {
+		return 0, err
+	}
 	for i, text := range q.Input.list {
-		n := s.cfg.CountTokens(text)
+		n := q.Input.count(i, s.cfg.CountTokens)
 		if text == "" {
 			return 0, invalid("input", "invalid_value", "Invalid 'input[%d]': input cannot be an empty string.", i)
 		}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 )
 
-const typeInvalid = "invalid_request_error"
+const (
+	typeInvalid       = "invalid_request_error"
+	codeContextLength = "context_length_exceeded"
+)
 
 // apiError is an error in the shape of the OpenAI API.
 type apiError struct {
@@ -56,6 +58,12 @@ func writeError(w http.ResponseWriter, err error) {
 	if !errors.As(err, &e) {
 		e = &apiError{status: http.StatusInternalServerError, Type: "server_error", Message: err.Error()}
 	}
+	if out, ok := w.(*answer); ok {
+		c := out.call
+		c.entry.Code = e.Code
+		writeJSON(w, e.status, c.profile.body(e, c.failure(0)))
+		return
+	}
 	writeJSON(w, e.status, map[string]any{"error": e})
 }
 
@@ -93,7 +101,7 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) error {
 // authorised refuses requests without the configured key.
 func (s *Server) authorised(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		key := keyOf(r.Header)
 		if s.cfg.APIKey != "" && subtle.ConstantTimeCompare([]byte(key), []byte(s.cfg.APIKey)) != 1 {
 			writeError(w, &apiError{status: http.StatusUnauthorized, Type: typeInvalid, Code: "invalid_api_key",
 				Message: "Incorrect API key provided."})

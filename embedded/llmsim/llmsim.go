@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -24,9 +25,27 @@ type Server struct {
 	cfg      Config
 	mux      *http.ServeMux
 	embedder *embedder
-	ledger   *ledger
-	ready    chan struct{}
-	addr     string // set before ready is closed
+	known    *knowledge
+	*stored
+	ledger      *ledger
+	clock       *clock
+	cache       *promptCache
+	control     control
+	profiles    map[string]*profile
+	keyPrefixes map[string]string
+	ready       chan struct{}
+	addr        string // set before ready is closed
+	adminAddr   string
+}
+
+// control is what the admin API changes while the server runs.
+type control struct {
+	mu      sync.Mutex
+	profile *profile
+	limits  []Limit
+	groups  map[groupID]*group
+	faults  *faultSet
+	seed    uint64
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -42,12 +61,28 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	clock := &clock{base: cfg.Now}
+	cfg.Now = clock.now
+	faults, err := cfg.Faults.compile(clock.now())
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		cfg:      cfg,
-		mux:      http.NewServeMux(),
-		embedder: newEmbedder(),
-		ledger:   newLedger(cfg.LedgerSize),
-		ready:    make(chan struct{}),
+		cfg:         cfg,
+		mux:         http.NewServeMux(),
+		embedder:    newEmbedder(),
+		known:       newKnowledge(cfg.Answers),
+		stored:      newStored(cfg.Answers),
+		ledger:      newLedger(cfg.LedgerSize),
+		clock:       clock,
+		cache:       &promptCache{until: map[uint64]time.Time{}},
+		control:     control{limits: cfg.Limits, groups: map[groupID]*group{}, faults: faults, seed: cfg.Answers.Seed},
+		profiles:    profiles(),
+		keyPrefixes: keyPrefixes(),
+		ready:       make(chan struct{}),
+	}
+	if s.control.profile, err = s.findProfile(cfg.Profile); err != nil {
+		return nil, err
 	}
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -55,28 +90,84 @@ func New(cfg Config) (*Server, error) {
 	s.mux.HandleFunc("GET /v1/models", s.authorised(s.models))
 	s.mux.HandleFunc("POST /v1/chat/completions", s.recorded("chat", s.authorised(s.chat)))
 	s.mux.HandleFunc("POST /v1/embeddings", s.recorded("embeddings", s.authorised(s.embeddings)))
+	s.answerRoutes(s.mux)
 	s.mux.HandleFunc("/", s.unknown)
 	return s, nil
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
-
-// Run listens on Config.Addr and serves until ctx ends; then it waits up to
-// five seconds for the requests in flight. It may be called once.
-func (s *Server) Run(ctx context.Context) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addr)
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	to, err := s.routed(r)
 	if err != nil {
-		return fmt.Errorf("listening on %s: %w", s.cfg.Addr, err)
+		writeError(w, err)
+		return
 	}
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	s.addr = listener.Addr().String()
+	s.mux.ServeHTTP(w, to)
+}
+
+// Run listens on Config.Addr, and on Config.AdminAddr for the admin API, and
+// serves until ctx ends; then it waits up to five seconds for the requests in
+// flight. It may be called once.
+func (s *Server) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	listeners := []*served{{handler: s, addr: s.cfg.Addr}}
+	if s.cfg.AdminAddr != "" {
+		listeners = append(listeners, &served{handler: s.Admin(), addr: s.cfg.AdminAddr})
+	}
+	for _, l := range listeners {
+		if err := l.listen(ctx); err != nil {
+			for _, other := range listeners {
+				other.close()
+			}
+			return err
+		}
+	}
+	s.addr = listeners[0].addr
+	if len(listeners) > 1 {
+		s.adminAddr = listeners[1].addr
+	}
+	group.Go(func() { s.Work(ctx) })
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		group.Go(func() { ended <- l.serve(ctx) })
+	}
 	close(s.ready)
+	return <-ended // the first to end, by an error or with ctx, ends all
+}
+
+// served is one listener with its handler.
+type served struct {
+	handler  http.Handler
+	addr     string
+	listener net.Listener
+}
+
+// listen opens the port; then addr is the real one.
+func (l *served) listen(ctx context.Context) (err error) {
+	if l.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", l.addr); err != nil {
+		return fmt.Errorf("listening on %s: %w", l.addr, err)
+	}
+	l.addr = l.listener.Addr().String()
+	return nil
+}
+
+func (l *served) close() {
+	if l.listener != nil {
+		l.listener.Close() //nolint:errcheck // nothing was accepted
+	}
+}
+
+// serve serves until ctx ends, and the requests in flight a while longer.
+func (l *served) serve(ctx context.Context) error {
+	server := &http.Server{Handler: l.handler, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l.listener) }()
 	select {
-	case err := <-served:
-		return fmt.Errorf("serving on %s: %w", s.addr, err)
+	case err := <-ended:
+		return fmt.Errorf("serving on %s: %w", l.addr, err)
 	case <-ctx.Done():
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
@@ -85,7 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 		// What is left: slow calls, and connections opened but not used yet.
 		server.Close() //nolint:errcheck // stopping
 	}
-	<-served //nolint:errcheck // it only says that the server is closed
+	<-ended //nolint:errcheck // it only says that the server is closed
 	return nil
 }
 
@@ -97,6 +188,17 @@ func (s *Server) Addr() string {
 	select {
 	case <-s.ready:
 		return s.addr
+	default:
+		return ""
+	}
+}
+
+// AdminAddr is the address of the admin API, host:port; "" before Ready or
+// without one.
+func (s *Server) AdminAddr() string {
+	select {
+	case <-s.ready:
+		return s.adminAddr
 	default:
 		return ""
 	}

@@ -1,12 +1,18 @@
 package llmsim
 
 import (
+	"cmp"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 )
 
-const roleUser = "user"
+const (
+	roleUser      = "user"
+	roleAssistant = "assistant"
+	roleTool      = "tool"
+)
 
 // Limits of the API.
 const (
@@ -14,6 +20,7 @@ const (
 	messageTokens  = 3 // overhead of one message
 	replyTokens    = 3 // overhead of the reply
 	maxTemperature = 2
+	maxChoices     = 128
 )
 
 // chatRequest is the part of a chat completion request that is honoured.
@@ -24,20 +31,34 @@ type chatRequest struct {
 	StreamOptions *struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	MaxTokens           *int            `json:"max_tokens"`
-	MaxCompletionTokens *int            `json:"max_completion_tokens"`
-	Temperature         *float64        `json:"temperature"`
-	Stop                stringOrList    `json:"stop"`
-	N                   *int            `json:"n"`
-	Tools               json.RawMessage `json:"tools"`
-	ResponseFormat      *struct {
-		Type string `json:"type"`
-	} `json:"response_format"`
+	MaxTokens           *int              `json:"max_tokens"`
+	MaxCompletionTokens *int              `json:"max_completion_tokens"`
+	Temperature         *float64          `json:"temperature"`
+	Stop                stringOrList      `json:"stop"`
+	N                   *int              `json:"n"`
+	Seed                *int64            `json:"seed"`
+	Logprobs            bool              `json:"logprobs"`
+	TopLogprobs         *int              `json:"top_logprobs"`
+	Tools               []tool            `json:"tools"`
+	ToolChoice          toolChoice        `json:"tool_choice"`
+	ParallelToolCalls   *bool             `json:"parallel_tool_calls"`
+	ResponseFormat      *responseFormat   `json:"response_format"`
+	Metadata            map[string]string `json:"metadata"`
+
+	directive directive // set by order
 }
 
 type message struct {
-	Role    string  `json:"role"`
-	Content content `json:"content"`
+	Role       string     `json:"role"`
+	Content    content    `json:"content"`
+	ToolCalls  []toolCall `json:"tool_calls"`
+	ToolCallID string     `json:"tool_call_id"`
+}
+
+// order reads the directive of the header, else of metadata.sim.
+func (q *chatRequest) order(header http.Header) (err error) {
+	q.directive, err = parseDirective(cmp.Or(header.Get(directiveHeader), q.Metadata["sim"]))
+	return err
 }
 
 // content is a message's text: a string, null, or a list of text parts.
@@ -58,7 +79,7 @@ func (c *content) UnmarshalJSON(data []byte) error {
 		return invalid("messages", "invalid_type", "Invalid type for 'messages.content': expected a string or an array of parts.")
 	}
 	for _, p := range parts {
-		if p.Type != "text" {
+		if !slices.Contains([]string{"text", "input_text", "output_text"}, p.Type) {
 			return invalid("messages", "invalid_value", "Invalid content part type '%s': only 'text' is supported.", p.Type)
 		}
 		c.text += p.Text
@@ -101,7 +122,7 @@ func (s *Server) check(q *chatRequest, counted int) error {
 		return invalid("messages", "empty_array", "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.")
 	}
 	for i, m := range q.Messages {
-		if !slices.Contains([]string{"system", "developer", "user", "assistant", "tool"}, m.Role) {
+		if !slices.Contains([]string{"system", "developer", roleUser, roleAssistant, roleTool}, m.Role) {
 			return invalid("messages", "invalid_value", "Invalid value: '%s' for messages[%d].role.", m.Role, i)
 		}
 	}
@@ -130,14 +151,28 @@ func (q *chatRequest) checkOptions() error {
 		return invalid("stop", "invalid_value", "Invalid 'stop': expected at most %d sequences, none of them empty.", maxStops)
 	case q.StreamOptions != nil && !q.Stream:
 		return invalid("stream_options", "", "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
-	case q.N != nil && *q.N != 1:
-		return invalid("n", "unsupported_value", "Unsupported value: 'n' is %d, this server gives 1 choice.", *q.N)
-	case len(q.Tools) > 0 && string(q.Tools) != "null" && string(q.Tools) != "[]":
-		return invalid("tools", "unsupported_parameter", "Unsupported parameter: 'tools' is not supported by this server.")
-	case q.ResponseFormat != nil && q.ResponseFormat.Type != "text":
-		return invalid("response_format", "unsupported_value", "Unsupported value: 'response_format.type' is '%s', this server gives text.", q.ResponseFormat.Type)
+	case q.N != nil && (*q.N < 1 || *q.N > maxChoices):
+		return invalid("n", "integer_out_of_range", "Invalid 'n': expected a value between 1 and %d, but got %d instead.", maxChoices, *q.N)
+	case q.TopLogprobs != nil && !q.Logprobs:
+		return invalid("top_logprobs", "", "'top_logprobs' is only allowed when 'logprobs' is true.")
+	case q.TopLogprobs != nil && (*q.TopLogprobs < 0 || *q.TopLogprobs > maxTopLogprobs):
+		return invalid("top_logprobs", "integer_out_of_range", "Invalid 'top_logprobs': expected a value between 0 and %d, but got %d instead.", maxTopLogprobs, *q.TopLogprobs)
 	}
-	return nil
+	if err := q.checkTools(); err != nil {
+		return err
+	}
+	if err := q.checkToolMessages(); err != nil {
+		return err
+	}
+	return q.checkFormat()
+}
+
+// choices is how many answers are asked for.
+func (q *chatRequest) choices() int {
+	if q.N == nil {
+		return 1
+	}
+	return *q.N
 }
 
 // limit is the most completion tokens; -1 without one.
@@ -151,12 +186,22 @@ func (q *chatRequest) limit() int {
 	return -1
 }
 
-// promptTokens counts the prompt as OpenAI does: a fixed overhead per message
-// and for the reply.
+// promptTokens counts the prompt as OpenAI does, a fixed overhead per message
+// and for the reply; and, as nobody knows how they are shown to the models, the
+// texts of tools and schemas as they are.
 func (s *Server) promptTokens(q *chatRequest) int {
 	n := replyTokens
 	for _, m := range q.Messages {
 		n += messageTokens + s.cfg.CountTokens(m.Content.text)
+		for _, c := range m.ToolCalls {
+			n += s.cfg.CountTokens(c.Function.Name) + s.cfg.CountTokens(c.Function.Arguments)
+		}
+	}
+	for _, t := range q.Tools {
+		n += s.cfg.CountTokens(t.Function.Name) + s.cfg.CountTokens(t.Function.Description) + s.cfg.CountTokens(string(t.Function.Parameters))
+	}
+	if q.ResponseFormat != nil {
+		n += s.cfg.CountTokens(string(q.ResponseFormat.JSONSchema.Schema))
 	}
 	return n
 }

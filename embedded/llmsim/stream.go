@@ -22,41 +22,32 @@ type chunk struct {
 }
 
 type chunkChoice struct {
-	Index        int     `json:"index"`
-	Delta        delta   `json:"delta"`
-	FinishReason *string `json:"finish_reason"`
+	Index        int             `json:"index"`
+	Delta        delta           `json:"delta"`
+	Logprobs     *choiceLogprobs `json:"logprobs,omitempty"`
+	FinishReason *string         `json:"finish_reason"`
 }
 
 type delta struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
+	Role      string      `json:"role,omitempty"`
+	Content   *string     `json:"content,omitempty"`
+	Refusal   *string     `json:"refusal,omitempty"`
+	ToolCalls []deltaCall `json:"tool_calls,omitempty"`
 }
 
-// stream sends c as server-sent events: the role, the words, the finish
-// reason, the usage if asked for, and [DONE].
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, q *chatRequest, c completion) {
+// stream sends c as server-sent events: the roles, the words, the finish
+// reasons, the usage if asked for, and [DONE].
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, q *chatRequest, c completion, v *visit) {
 	out := &eventWriter{w: w, flush: http.NewResponseController(w), completion: c,
 		withUsage: q.StreamOptions != nil && q.StreamOptions.IncludeUsage}
-	if wait(r.Context(), s.cfg.TTFT) != nil {
-		return
-	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
-	empty := ""
-	out.send(delta{Role: "assistant", Content: &empty}, nil)
-	entry := entryOf(r.Context())
-	for start, sent := 0, 0; start < len(c.text) && out.err == nil; {
-		end := s.nextChunk(c.text, start)
-		total := s.cfg.CountTokens(c.text[:end])
-		if wait(r.Context(), s.cfg.PerToken*timesTokens(max(total-sent, 0))) != nil {
+	for _, next := range s.steps(c) {
+		if out.err != nil || !v.generate(r, next.tokens) {
 			return
 		}
-		piece := c.text[start:end]
-		out.send(delta{Content: &piece}, nil)
-		start, sent = end, total
-		entry.CompletionTokens = total
+		out.send(next)
 	}
-	out.send(delta{}, &c.finishReason)
 	out.finish()
 }
 
@@ -89,9 +80,9 @@ func (o *eventWriter) chunk() chunk {
 }
 
 // send writes a chunk with one choice.
-func (o *eventWriter) send(d delta, finish *string) {
+func (o *eventWriter) send(next step) {
 	c := o.chunk()
-	c.Choices = append(c.Choices, chunkChoice{Delta: d, FinishReason: finish})
+	c.Choices = append(c.Choices, chunkChoice{Index: next.choice, Delta: next.delta, Logprobs: next.logprobs, FinishReason: next.finish})
 	o.event(c)
 }
 

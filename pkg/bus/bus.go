@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,8 +63,8 @@ type Out struct {
 }
 
 // Publish stores all messages, in order per subject, and returns when every
-// stream has acknowledged. A result that is already there is left as it is and
-// counts as stored: the first one wins.
+// stream has acknowledged. A result or a line of the ledger that is already
+// there is left as it is and counts as stored: the first one wins.
 func (b *Bus) Publish(ctx context.Context, outs ...Out) error {
 	futures := make([]jetstream.PubAckFuture, 0, len(outs))
 	for _, out := range outs {
@@ -112,6 +113,24 @@ func (b *Bus) Result(ctx context.Context, tenant, job string) (*Message, error) 
 	return msg, b.Resolve(ctx, msg)
 }
 
+// Last returns the newest message that a stream holds of a subject, or nil when
+// there is none. Only its Subject, Header, Data, Stream and Sequence are set. The
+// data is still in the bucket when the message went by claim-check; see Resolve.
+func (b *Bus) Last(ctx context.Context, stream, subject string) (*Message, error) {
+	raw, err := b.last(ctx, stream, subject)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("reading %s: %w", subject, err))
+	}
+	if raw == nil {
+		return nil, nil //nolint:nilnil // documented: none, no error
+	}
+	sequence, err := strconv.ParseUint(raw.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("reading %s: %w", subject, err))
+	}
+	return &Message{Subject: subject, Header: raw.Header, Data: raw.Data, Stream: stream, Sequence: sequence}, nil
+}
+
 // Finished reports whether the job has a result.
 func (b *Bus) Finished(ctx context.Context, tenant, job string) (bool, error) {
 	raw, err := b.storedResult(ctx, tenant, job)
@@ -121,12 +140,16 @@ func (b *Bus) Finished(ctx context.Context, tenant, job string) (bool, error) {
 	return raw != nil, nil
 }
 
-// storedResult is one direct get, without asking for the stream first: it runs
-// per message. It returns nil when there is none.
 func (b *Bus) storedResult(ctx context.Context, tenant, job string) (*nats.Msg, error) {
+	return b.last(ctx, StreamResults, event.ResultSubject(tenant, job))
+}
+
+// last is one direct get, without asking for the stream first: it runs per
+// message. It returns nil when there is none.
+func (b *Bus) last(ctx context.Context, stream, subject string) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+StreamResults+"."+event.ResultSubject(tenant, job), nil)
+	msg, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -134,17 +157,17 @@ func (b *Bus) storedResult(ctx context.Context, tenant, job string) (*nats.Msg, 
 	case "":
 		return msg, nil
 	case "404":
-		return nil, nil //nolint:nilnil // documented: no result, no error
+		return nil, nil //nolint:nilnil // documented: none, no error
 	default:
 		return nil, fmt.Errorf("status %s %s", status, msg.Header.Get("Description"))
 	}
 }
 
-// alreadyStored reports whether err only says that the result exists. The code
-// also means "stream full", hence the text.
+// alreadyStored reports whether err only says that the result, or the line,
+// exists. The code also means "stream full", hence the text.
 func alreadyStored(subject string, err error) bool {
 	var api *jetstream.APIError
-	return event.IsStoreSubject(subject) && errors.As(err, &api) &&
+	return (event.IsStoreSubject(subject) || event.IsLedgerSubject(subject)) && errors.As(err, &api) &&
 		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject exceeded")
 }
 

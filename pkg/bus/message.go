@@ -44,6 +44,8 @@ type Message struct {
 	Stored time.Time
 	// Deliveries counts this one and the earlier ones, from 1.
 	Deliveries int
+	// Pending is how many more the consumer had waiting at this delivery.
+	Pending uint64
 
 	raw *nats.Msg
 }
@@ -58,8 +60,16 @@ func newMessage(raw *nats.Msg) (*Message, error) {
 		Subject: raw.Subject, Header: raw.Header, Data: raw.Data,
 		Stream: meta.Stream, Sequence: meta.Sequence.Stream, Stored: meta.Timestamp,
 		Deliveries: int(meta.NumDelivered), //nolint:gosec // a delivery count
+		Pending:    meta.NumPending,
 		raw:        raw,
 	}, nil
+}
+
+// Epoch numbers the deliveries of a step's messages: it grows with each delivery,
+// and with each message, should a crash of the queue have let the same one in
+// twice.
+func (m *Message) Epoch() int64 {
+	return int64(m.Sequence)<<8 + int64(min(m.Deliveries, 255)) //nolint:gosec // a stream's sequence is far below 2^55
 }
 
 // Ack ends the message: it leaves the work queue.

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,6 +13,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 )
+
+// ErrNoConsumer says that the durable is gone: the server removes one that
+// nobody has pulled from for a while. Its messages stay in the stream.
+var ErrNoConsumer = errors.New("no such consumer")
 
 // Puller pulls exactly as many messages as it has free slots: a slot is either
 // asked for at the server or held by a message in work. It exists because
@@ -30,13 +35,14 @@ type Puller struct {
 	nc      *nats.Conn
 	subject string // $JS.API.CONSUMER.MSG.NEXT.<stream>.<durable>
 	inbox   string
-	slots   int
+	room    int // for messages and statuses on their way
 	expires time.Duration
 	out     chan *Message
 	wake    chan struct{}
 
 	mu     sync.Mutex
-	free   int
+	slots  int
+	free   int           // below 0 while more is out than there are slots
 	open   int           // credits asked for and not yet used or given back
 	sent   []pullRequest // requests whose time is not over, oldest first
 	nextID int
@@ -59,13 +65,13 @@ const (
 	pullPause = 250 * time.Millisecond
 )
 
-// NewPuller returns a puller with the given number of slots. It does no I/O
-// until Run.
+// NewPuller returns a puller with the given number of slots, the most that
+// SetSlots may set later. It does no I/O until Run.
 func NewPuller(nc *nats.Conn, stream, durable string, slots int) *Puller {
 	return &Puller{
 		nc: nc, subject: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + durable,
-		inbox: nc.NewRespInbox(), slots: slots, expires: pullExpires,
-		out: make(chan *Message, slots), free: slots, wake: make(chan struct{}, 1),
+		inbox: nc.NewRespInbox(), room: slots + 64, expires: pullExpires,
+		out: make(chan *Message, slots), slots: slots, free: slots, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -76,15 +82,26 @@ func (p *Puller) Messages() <-chan *Message { return p.out }
 // Done frees the slot of one delivered message.
 func (p *Puller) Done() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.free++
-	p.mu.Unlock()
 	p.poke()
 }
 
-// Run pulls until ctx ends. Messages already pulled stay in Messages.
+// SetSlots changes the number of slots. What was asked for before can't be taken
+// back: with fewer slots the puller asks for nothing until enough are free.
+func (p *Puller) SetSlots(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free += n - p.slots
+	p.slots = n
+	p.poke()
+}
+
+// Run pulls until ctx ends, or the consumer is gone (ErrNoConsumer). Messages
+// already pulled stay in Messages.
 func (p *Puller) Run(ctx context.Context) error {
 	defer close(p.out)
-	incoming := make(chan *nats.Msg, p.slots+64)
+	incoming := make(chan *nats.Msg, p.room)
 	sub, err := p.nc.ChanSubscribe(p.inbox+".*", incoming)
 	if err != nil {
 		return fmt.Errorf("subscribing to pull inbox: %w", err)
@@ -102,6 +119,9 @@ func (p *Puller) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return p.stop(sub, incoming)
 		case raw := <-incoming:
+			if noConsumer(raw) {
+				return errors.Join(ErrNoConsumer, p.stop(sub, incoming))
+			}
 			p.receive(raw)
 		case <-p.wake:
 		case <-reconnected:
@@ -134,13 +154,17 @@ func (p *Puller) stop(sub *nats.Subscription, incoming chan *nats.Msg) error {
 	}
 }
 
-// request asks for the free slots. While many are already asked for, it waits
-// until half of the slots are free, so that a busy puller sends few requests.
+// wants reports whether to ask for the free slots. While many are already asked
+// for, it is not until half of the slots are free, so that a busy puller sends
+// few requests.
+func (p *Puller) wants() bool { return p.free > 0 && p.open <= p.slots/2 }
+
+// request asks for the free slots.
 func (p *Puller) request() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.free <= 0 || p.open > p.slots/2 || now.Before(p.paused) {
+	if !p.wants() || now.Before(p.paused) {
 		return nil
 	}
 	body, err := json.Marshal(map[string]int64{"batch": int64(p.free), "expires": p.expires.Nanoseconds()})
@@ -160,6 +184,12 @@ func (p *Puller) request() error {
 	p.open += r.size
 	p.free = 0
 	return nil
+}
+
+// noConsumer reports whether a status says that nobody serves the pull subject,
+// or that the consumer was just deleted.
+func noConsumer(raw *nats.Msg) bool {
+	return raw.Header.Get("Status") == "503" || raw.Header.Get("Description") == "Consumer Deleted"
 }
 
 // receive takes a message or a status from the inbox.
@@ -228,7 +258,11 @@ func (p *Puller) release(n int) {
 	p.free += n
 }
 
+// poke wakes Run if there is something to ask for.
 func (p *Puller) poke() {
+	if !p.wants() {
+		return
+	}
 	select {
 	case p.wake <- struct{}{}:
 	default:

@@ -10,7 +10,7 @@ import (
 	"github.com/weir-dev/weir/pkg/event"
 )
 
-// The streams, and the bucket for large payloads.
+// The streams, the bucket for large payloads, and those of the fleet's state.
 const (
 	StreamJobs    = "WEIR_JOBS"
 	StreamSteps   = "WEIR_STEPS"
@@ -18,8 +18,15 @@ const (
 	StreamEvents  = "WEIR_EVENTS"
 	StreamTokens  = "WEIR_TOKENS"
 	StreamDead    = "WEIR_DEAD"
+	StreamLedger  = "WEIR_LEDGER"
 
 	PayloadBucket = "weir_payloads"
+
+	BucketBudget      = "weir_budget"      // what is reserved of the providers' limits
+	BucketBreakers    = "weir_breakers"    // which providers are open or parked
+	BucketLedger      = "weir_ledger"      // intents: the call under way of each step
+	BucketSpend       = "weir_spend"       // totals by day, tenant and model
+	BucketCalibration = "weir_calibration" // how far token estimates are off
 )
 
 // Limits are the bounds of the streams. Every stream is bounded: the views
@@ -41,6 +48,10 @@ type Limits struct {
 	// are freed when their job has its result; those of dead letters, and of
 	// large results, are kept ResultAge. No job must wait longer than that.
 	PayloadBytes int64 `split_words:"true"`
+	// LedgerBytes bounds the lines of the ledger, and half of it the intents;
+	// both are kept LedgerAge: an answer that was paid for is reused that long.
+	LedgerBytes int64         `split_words:"true"`
+	LedgerAge   time.Duration `split_words:"true"`
 }
 
 // DefaultLimits fit one server; a store of 32 GiB holds them all.
@@ -48,6 +59,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Replicas: 1, TenantJobs: 100_000, Jobs: 1_000_000,
 		QueueBytes: 4 << 30, ResultBytes: 4 << 30, ResultAge: 7 * 24 * time.Hour, PayloadBytes: 8 << 30,
+		LedgerBytes: 4 << 30, LedgerAge: 7 * 24 * time.Hour,
 	}
 }
 
@@ -59,6 +71,10 @@ const MaxMessage = 8 << 20
 // only spare work: what must not happen twice is guarded by state.
 const dedupeWindow = 2 * time.Minute
 
+// maxDurables bounds the durables of a work queue: one per stage, lane and tenant
+// that was there within the last hour.
+const maxDurables = 16384
+
 // Streams returns the streams as data. Work queues have no MaxAge: a waiting
 // job ends by its deadline, never by silence.
 func Streams(l Limits) []jetstream.StreamConfig {
@@ -68,14 +84,14 @@ func Streams(l Limits) []jetstream.StreamConfig {
 			Subjects: jobSubjects(), Retention: jetstream.WorkQueuePolicy,
 			Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
 			MaxMsgs: l.Jobs, MaxMsgsPerSubject: l.TenantJobs, MaxBytes: l.QueueBytes,
-			MaxMsgSize: MaxMessage, MaxConsumers: 64,
+			MaxMsgSize: MaxMessage, MaxConsumers: maxDurables,
 			Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},
 		{
 			Name: StreamSteps, Description: "between the stages; bounded by intake",
 			Subjects: []string{"weir.steps.>"}, Retention: jetstream.WorkQueuePolicy,
 			Discard: jetstream.DiscardNew, MaxMsgs: 2 * l.Jobs, MaxMsgsPerSubject: -1, MaxBytes: l.QueueBytes,
-			MaxMsgSize: MaxMessage, MaxConsumers: 1024,
+			MaxMsgSize: MaxMessage, MaxConsumers: maxDurables,
 			Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},
 		{
@@ -111,7 +127,47 @@ func Streams(l Limits) []jetstream.StreamConfig {
 			MaxBytes: 1 << 30, MaxAge: 30 * 24 * time.Hour, MaxMsgSize: MaxMessage, MaxConsumers: -1,
 			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},
+		{
+			// Insert-if-absent, as the results: a call has one line.
+			Name: StreamLedger, Description: "what every call cost",
+			Subjects: []string{"weir.ledger.*.*.*.*"}, Retention: jetstream.LimitsPolicy,
+			Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1,
+			MaxMsgs: -1, MaxBytes: l.LedgerBytes, MaxAge: l.LedgerAge, MaxMsgSize: MaxMessage, MaxConsumers: -1,
+			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
+		},
 	}
+}
+
+const (
+	// spendAge keeps a year's totals and a month to look back.
+	spendAge = 400 * 24 * time.Hour
+	// markerAge is how long a bucket shows that a key's time was over.
+	markerAge = time.Minute
+	// stateBytes bounds a bucket of small values, some hundred bytes each.
+	stateBytes = 256 << 20
+	// maxValue bounds a value of the fleet's state.
+	maxValue = 64 << 10
+)
+
+// Buckets returns the buckets of the fleet's state as data: one value per key,
+// on disk, because a bucket in memory is gone after a restart. Those with
+// LimitMarkerTTL take keys with a time to live (leases).
+func Buckets(l Limits) []jetstream.KeyValueConfig {
+	buckets := []jetstream.KeyValueConfig{
+		{Bucket: BucketBudget, Description: "what is reserved of the providers' limits", LimitMarkerTTL: markerAge},
+		{Bucket: BucketBreakers, Description: "which providers are open or parked", LimitMarkerTTL: markerAge},
+		{Bucket: BucketLedger, Description: "the call under way of each step", TTL: l.LedgerAge, MaxBytes: l.LedgerBytes / 2},
+		{Bucket: BucketSpend, Description: "totals by day, tenant and model", TTL: spendAge, MaxBytes: 4 * stateBytes, LimitMarkerTTL: markerAge},
+		{Bucket: BucketCalibration, Description: "how far token estimates are off"},
+	}
+	for i := range buckets {
+		b := &buckets[i]
+		b.History, b.Storage, b.Replicas, b.MaxValueSize = 1, jetstream.FileStorage, l.Replicas, maxValue
+		if b.MaxBytes == 0 {
+			b.MaxBytes = stateBytes
+		}
+	}
+	return buckets
 }
 
 // jobSubjects names each kind and lane, so that a misspelt one is refused at
@@ -126,12 +182,17 @@ func jobSubjects() []string {
 	return subjects
 }
 
-// Ensure creates or updates the streams and the payload bucket. Every process
-// may call it at start, in any order.
+// Ensure creates or updates the streams and the buckets. Every process may call
+// it at start, in any order.
 func (b *Bus) Ensure(ctx context.Context, l Limits) error {
 	for _, cfg := range Streams(l) {
 		if _, err := b.js.CreateOrUpdateStream(ctx, cfg); err != nil {
 			return unavailable(fmt.Errorf("ensuring stream %s: %w", cfg.Name, err))
+		}
+	}
+	for _, cfg := range Buckets(l) {
+		if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
+			return unavailable(fmt.Errorf("ensuring bucket %s: %w", cfg.Bucket, err))
 		}
 	}
 	_, err := b.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
@@ -142,4 +203,13 @@ func (b *Bus) Ensure(ctx context.Context, l Limits) error {
 		return unavailable(fmt.Errorf("ensuring bucket %s: %w", PayloadBucket, err))
 	}
 	return nil
+}
+
+// KeyValue opens a bucket that Ensure has made.
+func (b *Bus) KeyValue(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	kv, err := b.js.KeyValue(ctx, bucket)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("opening bucket %s: %w", bucket, err))
+	}
+	return kv, nil
 }

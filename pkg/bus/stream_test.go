@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/bus/bustest"
+	"github.com/weir-dev/weir/pkg/event"
 )
 
 // TestEveryStreamIsBounded asks the server, so that a bound left to the
@@ -28,7 +30,8 @@ func TestEveryStreamIsBounded(t *testing.T) {
 		if cfg.Duplicates <= 0 {
 			t.Errorf("%s: Duplicates %s, want a window", cfg.Name, cfg.Duplicates)
 		}
-		if cfg.Retention != jetstream.WorkQueuePolicy && cfg.MaxAge <= 0 {
+		state := strings.HasPrefix(cfg.Name, "KV_") && cfg.MaxMsgsPerSubject == 1
+		if cfg.Retention != jetstream.WorkQueuePolicy && cfg.MaxAge <= 0 && !state {
 			t.Errorf("%s: neither a work queue nor a MaxAge", cfg.Name)
 		}
 		if cfg.Retention == jetstream.WorkQueuePolicy && (cfg.MaxAge != 0 || cfg.Discard != jetstream.DiscardNew) {
@@ -45,7 +48,8 @@ func TestEveryStreamIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		bus.StreamJobs, bus.StreamSteps, bus.StreamResults, bus.StreamEvents, bus.StreamTokens, bus.StreamDead, "OBJ_" + bus.PayloadBucket,
+		bus.StreamJobs, bus.StreamSteps, bus.StreamResults, bus.StreamEvents, bus.StreamTokens, bus.StreamDead, bus.StreamLedger, "OBJ_" + bus.PayloadBucket,
+		"KV_" + bus.BucketBudget, "KV_" + bus.BucketBreakers, "KV_" + bus.BucketLedger, "KV_" + bus.BucketSpend, "KV_" + bus.BucketCalibration,
 	} {
 		if !seen[name] {
 			t.Errorf("%s is missing", name)
@@ -65,10 +69,12 @@ func TestStreamsByRole(t *testing.T) {
 			t.Errorf("%s is no work queue", name)
 		}
 	}
-	if r := byName[bus.StreamResults]; r.MaxMsgsPerSubject != 1 || !r.DiscardNewPerSubject || r.Discard != jetstream.DiscardNew || !r.AllowDirect {
-		t.Errorf("%s: %+v is not insert-if-absent with direct get", r.Name, r)
+	for _, name := range []string{bus.StreamResults, bus.StreamLedger} {
+		if r := byName[name]; r.MaxMsgsPerSubject != 1 || !r.DiscardNewPerSubject || r.Discard != jetstream.DiscardNew || !r.AllowDirect {
+			t.Errorf("%s: %+v is not insert-if-absent with direct get", r.Name, r)
+		}
 	}
-	for _, name := range []string{bus.StreamJobs, bus.StreamSteps, bus.StreamResults, bus.StreamDead} {
+	for _, name := range []string{bus.StreamJobs, bus.StreamSteps, bus.StreamResults, bus.StreamDead, bus.StreamLedger} {
 		if byName[name].Discard != jetstream.DiscardNew || byName[name].Storage != jetstream.FileStorage {
 			t.Errorf("%s: discard %s, storage %s; it must not lose what it took", name, byName[name].Discard, byName[name].Storage)
 		}
@@ -79,6 +85,60 @@ func TestStreamsByRole(t *testing.T) {
 			t.Errorf("%s refuses when it is full", name)
 		}
 	}
+}
+
+// TestBuckets: the buckets of leases take a key with a time to live; all keep
+// what they hold over a restart.
+func TestBuckets(t *testing.T) {
+	t.Parallel()
+	b, server := bustest.New(t)
+	for _, cfg := range bus.Buckets(bus.DefaultLimits()) {
+		kv, err := b.KeyValue(t.Context(), cfg.Bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kv.Create(t.Context(), "key", []byte("1")); err != nil {
+			t.Errorf("%s: %v", cfg.Bucket, err)
+		}
+		lease := cfg.Bucket == bus.BucketBudget || cfg.Bucket == bus.BucketBreakers || cfg.Bucket == bus.BucketSpend
+		if _, err := kv.Create(t.Context(), "lease", nil, jetstream.KeyTTL(time.Minute)); (err == nil) != lease {
+			t.Errorf("%s: a key with a time to live: %v, want taken: %t", cfg.Bucket, err, lease)
+		}
+	}
+	server.Restart()
+	for _, cfg := range bus.Buckets(bus.DefaultLimits()) {
+		retry(t, func() error {
+			kv, err := b.KeyValue(t.Context(), cfg.Bucket)
+			if err != nil {
+				return err
+			}
+			_, err = kv.Get(t.Context(), "key")
+			return err
+		})
+	}
+	_, err := b.KeyValue(t.Context(), "nobodys")
+	wantError(t, err, "unavailable", "nobodys", "")
+}
+
+// TestLast reads the newest of a subject, and where it lies.
+func TestLast(t *testing.T) {
+	t.Parallel()
+	b, _ := bustest.New(t)
+	subject := event.LedgerSubject("acme", "j1", "generate-0", 7, 1)
+	if msg, err := b.Last(t.Context(), bus.StreamLedger, subject); msg != nil || err != nil {
+		t.Fatalf("got %v, %v; want none", msg, err)
+	}
+	for _, text := range []string{"first", "second"} { // a line stays as it is
+		if err := b.Publish(t.Context(), bus.Out{Subject: subject, Data: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	msg, err := b.Last(t.Context(), bus.StreamLedger, subject)
+	if err != nil || msg == nil || string(msg.Data) != "first" || msg.Sequence != 1 || msg.Subject != subject {
+		t.Errorf("got %+v, %v; want the first, at 1", msg, err)
+	}
+	_, err = b.Last(t.Context(), "NOBODYS", subject)
+	wantError(t, err, "unavailable", subject, "")
 }
 
 // TestEnsureRaces: services start together, in any order, again and again.

@@ -27,6 +27,8 @@ type Catalog struct {
 	// Tenants gives some tenants a share or a budget; Default is for all others.
 	Tenants []Tenant `yaml:"tenants,omitempty"`
 	Default Tenant   `yaml:"default_tenant,omitempty"`
+
+	content string // hash of the file
 }
 
 // Provider is one endpoint and the account (key) it is used with.
@@ -201,21 +203,23 @@ type Tokens struct {
 type Price struct {
 	From       string `yaml:"from,omitempty"` // 2006-01-02; "" is always
 	Input      int64  `yaml:"input"`
-	Cached     *int64 `yaml:"cached,omitempty"` // cached input; default Input
-	CacheWrite *int64 `yaml:"cache_write,omitempty"`
+	Cached     *int64 `yaml:"cached,omitempty"`      // cached input; default Input
+	CacheWrite *int64 `yaml:"cache_write,omitempty"` // input written to the cache; default Input
 	Output     int64  `yaml:"output,omitempty"`
 	// Request is per call (rerank), in nano-USD.
 	Request int64 `yaml:"request,omitempty"`
-	// Above replaces Input and Output for calls with more input than InputTokens.
+	// Above replaces the prices per token of calls with more input than InputTokens.
 	Above []Above            `yaml:"above,omitempty"`
 	Tiers map[string]float64 `yaml:"tiers,omitempty"` // factor by service tier
 }
 
 // Above is a price for long inputs.
 type Above struct {
-	InputTokens int   `yaml:"input_tokens"`
-	Input       int64 `yaml:"input"`
-	Output      int64 `yaml:"output"`
+	InputTokens int    `yaml:"input_tokens"`
+	Input       int64  `yaml:"input"`
+	Cached      *int64 `yaml:"cached,omitempty"`      // default Input
+	CacheWrite  *int64 `yaml:"cache_write,omitempty"` // default Input
+	Output      int64  `yaml:"output,omitempty"`
 }
 
 // Limits are those of the account for a group of models; 0 is no limit. Models

@@ -128,3 +128,7 @@ func EnvName(field string) string {
 	}
 	return strings.ToUpper(strings.Join(parts, "_"))
 }
+
+// Env is the value of an environment variable that a setting names, a provider's
+// key say.
+func Env(name string) string { return os.Getenv(name) }

@@ -78,6 +78,9 @@ type Error struct {
 	Hint    string `json:"hint,omitempty"` // what the user should do next
 	// RetryAfter is the least wait before another try; 0 lets the runner choose.
 	RetryAfter time.Duration `json:"-"`
+	// Final says that nothing is left to try, whatever the class: the job's
+	// attempts or money are used up.
+	Final bool `json:"-"`
 	// Err is the underlying error, for errors.Is/As; not on the wire.
 	Err error `json:"-"`
 }

@@ -286,6 +286,7 @@ const (
 	LifeRetrying = "retrying" // a try failed and will be repeated
 	LifeWaiting  = "waiting"  // a limit, breaker or budget holds it; RetryMS is the expected wait
 	LifeFallback = "fallback" // another model takes over
+	LifeBudget   = "budget"   // the tenant's spend has reached a part of its budget
 )
 
 // Token is a piece of an answer on the job's token subject. A reader shows the
@@ -312,7 +313,9 @@ type EmbedRequest struct {
 
 // EmbedReply answers an EmbedRequest: vectors in the inputs' order, or Error.
 type EmbedReply struct {
-	V           int         `json:"v"`
+	V int `json:"v"`
+	// Working says that the answer is still to come: a sign of life.
+	Working     bool        `json:"working,omitempty"`
 	Vectors     [][]float32 `json:"vectors,omitempty"`
 	Tokens      int         `json:"tokens,omitempty"`
 	CostNanoUSD int64       `json:"cost_nano_usd,omitempty"`

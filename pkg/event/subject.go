@@ -66,6 +66,17 @@ func IsStoreSubject(subject string) bool { return strings.HasPrefix(subject, sto
 
 const storePrefix = "weir.store."
 
+// LedgerSubject is that of a step's lines in the ledger: one per call, named
+// after the delivery that made it (the epoch) and its number within that.
+func LedgerSubject(tenant, job, step string, epoch int64, call int) string {
+	return fmt.Sprintf("%s%s.%s.%s.%d-%d", ledgerPrefix, tenant, job, step, epoch, call)
+}
+
+// IsLedgerSubject reports whether a message published there is a line of the ledger.
+func IsLedgerSubject(subject string) bool { return strings.HasPrefix(subject, ledgerPrefix) }
+
+const ledgerPrefix = "weir.ledger."
+
 // LifeSubject carries the events in the life of a job.
 func LifeSubject(tenant, job string) string { return "weir.events." + tenant + "." + job }
 

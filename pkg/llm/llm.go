@@ -83,6 +83,14 @@ type Embedder interface {
 	Embed(ctx context.Context, req EmbedRequest) (EmbedResponse, error)
 }
 
+// Endpoint is a model at its provider.
+type Endpoint interface {
+	Chat
+	Embedder
+	// Close lets go of idle connections.
+	Close()
+}
+
 // RerankRequest asks how well each document answers a query.
 type RerankRequest struct {
 	Model          string

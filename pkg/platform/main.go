@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/telemetry"
@@ -28,6 +29,11 @@ type Config struct {
 	// Stream bounds the streams, as WEIR_STREAM_<FIELD_NAME>. All processes
 	// must agree: each one updates the streams at its start.
 	Stream bus.Limits
+	// Catalog is the path of the catalog file. "" takes a default: OpenAI's models
+	// when OPENAI_API_KEY is set, else the simulator's at SimURL.
+	Catalog string
+	// SimURL is where a simulator listens, /v1 included.
+	SimURL string `split_words:"true"`
 	// HTTPAddr serves /healthz, /readyz and /metrics.
 	HTTPAddr string `split_words:"true"`
 	// LogLevel is debug, info, warn or error; LogFormat json or text.
@@ -37,7 +43,7 @@ type Config struct {
 
 // DefaultConfig looks for NATS on this machine and serves health on port 8080.
 func DefaultConfig() Config {
-	return Config{NatsURL: nats.DefaultURL, Stream: bus.DefaultLimits(), HTTPAddr: ":8080", LogLevel: "info", LogFormat: "json"}
+	return Config{NatsURL: nats.DefaultURL, SimURL: "http://127.0.0.1:8087/v1", Stream: bus.DefaultLimits(), HTTPAddr: ":8080", LogLevel: "info", LogFormat: "json"}
 }
 
 // Prefix is that of the process's own environment variables.
@@ -100,10 +106,13 @@ func run[C any](ctx context.Context, name string, cfg *C, build func(Platform, *
 		Logger: logger.With("service", name), Registerer: registry, NATS: nc, Now: time.Now,
 		Tracer: noop.NewTracerProvider().Tracer("weir"),
 	}
+	if p.Catalog, err = OpenCatalog(p, process); err != nil {
+		return err
+	}
 	health := telemetry.NewServer(process.HTTPAddr, registry)
 	return lifecycle.Run(ctx, health.SetServing,
 		func(context.Context) ([]lifecycle.Member, error) {
-			return []lifecycle.Member{{Name: "health", Service: health}}, nil
+			return []lifecycle.Member{{Name: "health", Service: health}, {Name: "catalog", Service: p.Catalog}}, nil
 		},
 		func(ctx context.Context) ([]lifecycle.Member, error) {
 			if err := EnsureStreams(ctx, p, process.Stream); err != nil {
@@ -115,6 +124,21 @@ func run[C any](ctx context.Context, name string, cfg *C, build func(Platform, *
 			}
 			return []lifecycle.Member{{Name: name, Service: service}}, nil
 		})
+}
+
+// OpenCatalog reads the catalog that cfg names, to be watched by running it.
+func OpenCatalog(p Platform, cfg Config) (*catalog.Watcher, error) {
+	var c *catalog.Catalog
+	var err error
+	if cfg.Catalog != "" {
+		c, err = catalog.Load(cfg.Catalog, p.Now())
+	} else {
+		c, err = catalog.Default(config.Env, cfg.SimURL)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("catalog (WEIR_CATALOG): %w", err)
+	}
+	return catalog.NewWatcher(catalog.WatcherConfig{Path: cfg.Catalog, Now: p.Now, Logger: p.Logger, Registerer: p.Registerer}, c), nil
 }
 
 // ServicePrefix is that of a service's own environment variables.

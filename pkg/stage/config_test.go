@@ -37,6 +37,7 @@ func TestConfigNamesTheWrongField(t *testing.T) {
 		"Name":          func(c *stage.Config) { c.Name = "" },
 		"Sources":       func(c *stage.Config) { c.Sources = nil },
 		"Slots":         func(c *stage.Config) { c.Sources = []stage.Source{source(event.LaneBatch, 0)} },
+		"Waiting":       func(c *stage.Config) { c.Sources = []stage.Source{waiting(1, -1)} },
 		"MaxDeliveries": func(c *stage.Config) { c.MaxDeliveries = -1 },
 	} {
 		cfg := good

@@ -36,10 +36,11 @@ func quick(wait time.Duration) stage.Source {
 // a worker that dies with it does.
 func crash(t *testing.T, b *bus.Bus, src stage.Source, times int) {
 	t.Helper()
-	if err := b.EnsureConsumer(t.Context(), src.Consumer); err != nil {
+	c := src.Consumer.Tenant("acme")
+	if err := b.EnsureConsumer(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	p := bus.NewPuller(b.Conn(), src.Consumer.Stream, src.Consumer.Durable, times)
+	p := bus.NewPuller(b.Conn(), c.Stream, c.Durable, times)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
@@ -309,8 +310,8 @@ func TestRunRefusesAnImpossibleConsumer(t *testing.T) {
 	t.Parallel()
 	b, _ := bustest.New(t)
 	cfg := config()
-	other := cfg.Sources[0].Consumer
-	other.Durable = "other"
+	submit(t, b, event.LaneBatch, job)
+	other := cfg.Sources[0].Consumer // takes all tenants
 	if err := b.EnsureConsumer(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +321,7 @@ func TestRunRefusesAnImpossibleConsumer(t *testing.T) {
 	}
 	err = r.Run(t.Context())
 	var e *event.Error
-	if !errors.As(err, &e) || e.Class != event.ClassInvalid || !strings.Contains(err.Error(), "starting stage test") {
+	if !errors.As(err, &e) || e.Class != event.ClassInvalid || !strings.Contains(err.Error(), "test-batch@acme") || e.Hint == "" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -38,7 +38,7 @@ func TestDrainFinishesWorkInHand(t *testing.T) {
 	}()
 	// The stop is under way when the runner no longer asks for messages.
 	eventually(t, func() string {
-		info, err := b.ConsumerInfo(t.Context(), source(event.LaneBatch, 1).Consumer)
+		info, err := b.ConsumerInfo(t.Context(), source(event.LaneBatch, 1).Consumer.Tenant("acme"))
 		if err != nil || info.NumWaiting > 0 {
 			return fmt.Sprintf("still pulling: %+v, %v", info, err)
 		}

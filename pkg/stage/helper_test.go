@@ -90,10 +90,15 @@ func eventually(t *testing.T, f func() string) {
 	}
 }
 
-// submit stores a job as any NATS client would, without a dedupe id.
+// submit stores a job of acme as any NATS client would, without a dedupe id.
 func submit(t *testing.T, b *bus.Bus, lane event.Lane, body string) {
 	t.Helper()
-	out := bus.Out{Subject: event.Address{Kind: event.KindGenerate, Lane: lane, Tenant: "acme"}.Subject(), Data: []byte(body)}
+	submitAs(t, b, "acme", lane, body)
+}
+
+func submitAs(t *testing.T, b *bus.Bus, tenant string, lane event.Lane, body string) {
+	t.Helper()
+	out := bus.Out{Subject: event.Address{Kind: event.KindGenerate, Lane: lane, Tenant: tenant}.Subject(), Data: []byte(body)}
 	if err := b.Publish(t.Context(), out); err != nil {
 		t.Fatal(err)
 	}

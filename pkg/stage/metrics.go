@@ -14,10 +14,15 @@ type metrics struct {
 	duration     prometheus.Histogram
 	inFlight     prometheus.Gauge
 	redeliveries prometheus.Counter
+	tenants      prometheus.Gauge
 }
 
 func newMetrics(cfg Config, b *bus.Bus, reg prometheus.Registerer) *metrics {
-	reg = prometheus.WrapRegistererWith(prometheus.Labels{"stage": cfg.Name}, reg)
+	name := cfg.Name
+	if cfg.Instance != "" {
+		name += "-" + cfg.Instance
+	}
+	reg = prometheus.WrapRegistererWith(prometheus.Labels{"stage": name}, reg)
 	m := &metrics{
 		handled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_stage_handled_total", Help: "Handled messages by the class of their end (ok, or an error class).",
@@ -32,8 +37,11 @@ func newMetrics(cfg Config, b *bus.Bus, reg prometheus.Registerer) *metrics {
 		redeliveries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_stage_redeliveries_total", Help: "Deliveries after the first one.",
 		}),
+		tenants: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_stage_tenants", Help: "Tenants pulled from, counted in each lane.",
+		}),
 	}
-	reg.MustRegister(m.handled, m.duration, m.inFlight, m.redeliveries, &backlog{bus: b, sources: cfg.Sources})
+	reg.MustRegister(m.handled, m.duration, m.inFlight, m.redeliveries, m.tenants, &backlog{bus: b, sources: cfg.Sources})
 	return m
 }
 
@@ -48,7 +56,7 @@ type backlog struct {
 const scrapeTimeout = time.Second
 
 func (b *backlog) desc() *prometheus.Desc {
-	return prometheus.NewDesc("weir_stage_backlog", "Messages waiting in the stage's consumer.", []string{"consumer"}, nil)
+	return prometheus.NewDesc("weir_stage_backlog", "Messages of all tenants that no worker holds yet.", []string{"consumer"}, nil)
 }
 
 // Describe implements prometheus.Collector.
@@ -59,10 +67,10 @@ func (b *backlog) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	for _, src := range b.sources {
-		info, err := b.bus.ConsumerInfo(ctx, src.Consumer)
+		waiting, err := b.bus.Backlog(ctx, src.Consumer)
 		if err != nil {
 			continue
 		}
-		ch <- prometheus.MustNewConstMetric(b.desc(), prometheus.GaugeValue, float64(info.NumPending), src.Consumer.Durable)
+		ch <- prometheus.MustNewConstMetric(b.desc(), prometheus.GaugeValue, float64(waiting), src.Consumer.Durable)
 	}
 }

@@ -2,14 +2,12 @@ package stage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/platform"
 )
 
@@ -21,6 +19,7 @@ type Runner struct {
 	p       platform.Platform
 	metrics *metrics
 	beats   *heartbeat
+	hints   *hints
 	ready   chan struct{}
 }
 
@@ -35,73 +34,47 @@ func New(cfg Config, b *bus.Bus, h Handler, p platform.Platform) (*Runner, error
 		cfg: cfg, bus: b, p: p, metrics: m, ready: make(chan struct{}),
 		handler: traced(cfg.Name, p.Tracer, measured(m, recovered(h))),
 		beats:   newHeartbeat(beatInterval(cfg.Sources)),
+		hints:   newHints(),
 	}, nil
 }
 
 // Ready is closed when the runner pulls.
 func (r *Runner) Ready() <-chan struct{} { return r.ready }
 
-// Run pulls and handles messages until ctx ends. It then stops pulling, lets
-// messages in work finish for DrainTimeout, cancels the rest and hands them
-// back. It returns early only when the connection is closed for good.
+// Run pulls and handles messages until ctx ends. It then stops pulling, hands
+// back what no handler has, lets messages in work finish for DrainTimeout,
+// cancels the rest and hands them back, too. It returns early only for what
+// waiting does not lift: a connection closed for good, a consumer refused.
 func (r *Runner) Run(ctx context.Context) error {
-	for _, src := range r.cfg.Sources {
-		err := lifecycle.Retry(ctx, r.p.Logger, "consumer "+src.Consumer.Durable, func(ctx context.Context) error {
-			return r.bus.EnsureConsumer(ctx, src.Consumer)
-		})
-		if err != nil {
+	pulling, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	sources := make([]*source, len(r.cfg.Sources))
+	for i, cfg := range r.cfg.Sources {
+		sources[i] = newSource(r, cfg, fail)
+		if err := sources[i].open(pulling); err != nil {
 			return fmt.Errorf("starting stage %s: %w", r.cfg.Name, err)
 		}
 	}
 	// Work outlives ctx: stopping to fetch is not stopping to work.
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	defer context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(pulling, func() {
 		time.AfterFunc(r.cfg.DrainTimeout, func() { cancel(ErrStopped) })
 	})()
 	beating, stopBeating := context.WithCancel(work)
 	defer stopBeating()
 	go r.beats.run(beating)
 
-	errs := make([]error, len(r.cfg.Sources))
-	var sources sync.WaitGroup
-	for i, src := range r.cfg.Sources {
-		sources.Go(func() { errs[i] = r.runSource(ctx, work, src) })
+	var running sync.WaitGroup
+	for _, src := range sources {
+		running.Go(func() { src.run(pulling, work) })
 	}
 	close(r.ready)
-	sources.Wait()
-	return errors.Join(errs...)
-}
-
-// runSource pulls from one consumer. Each slot is a goroutine: slots bound the
-// messages in work, and their stacks, once grown, are used again.
-func (r *Runner) runSource(ctx, work context.Context, src Source) error {
-	puller := bus.NewPuller(r.bus.Conn(), src.Consumer.Stream, src.Consumer.Durable, src.Slots)
-	done := make(chan error, 1)
-	go func() { done <- puller.Run(ctx) }()
-	var slots sync.WaitGroup
-	for range src.Slots {
-		slots.Go(func() {
-			for msg := range puller.Messages() {
-				r.take(ctx, work, msg)
-				puller.Done()
-			}
-		})
-	}
-	slots.Wait()
-	return <-done
-}
-
-// take works on a message, or hands it back when the runner is stopping: any
-// other worker may have it at once.
-func (r *Runner) take(ctx, work context.Context, msg *bus.Message) {
+	running.Wait()
 	if ctx.Err() != nil {
-		msg.Retry(0) //nolint:errcheck // redelivered after AckWait otherwise
-		return
+		return nil
 	}
-	r.beats.add(msg)
-	defer r.beats.remove(msg)
-	r.process(work, msg)
+	return fmt.Errorf("stage %s: %w", r.cfg.Name, context.Cause(pulling))
 }
 
 // process takes one delivery from receipt to its end.
@@ -111,6 +84,7 @@ func (r *Runner) process(work context.Context, msg *bus.Message) {
 	}
 	d := r.delivery(msg)
 	outs, err := r.work(work, d)
+	Admitted(work)
 	r.settle(work, d, outs, err)
 }
 

@@ -31,6 +31,10 @@ const (
 const (
 	HeaderJob      = bus.HeaderJob   // job id; of a dead letter, too
 	HeaderDeadline = "Weir-Deadline" // RFC 3339, left out when the job has none
+	// HeaderTokens is what handling the message will take, as far as its sender
+	// knows, for the fairness among tenants. Without it a message counts as 1000
+	// tokens, or as a quarter of its bytes when that is more.
+	HeaderTokens = "Weir-Tokens"
 )
 
 // delivery is a message and what the runner knows of its job.
@@ -38,7 +42,8 @@ type delivery struct {
 	msg      *bus.Message
 	tenant   string
 	head     event.Head
-	finished bool // the job had its result before this delivery
+	finished bool           // the job had its result before this delivery
+	receipt  *event.Receipt // as the handler left it; nil for the message's own
 }
 
 func (r *Runner) delivery(msg *bus.Message) *delivery {
@@ -81,6 +86,7 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 		err = r.bus.Publish(context.WithoutCancel(ctx), outs...)
 	}
 	if err == nil {
+		r.hints.send(r.bus.Conn(), r.p.Now(), outs)
 		r.finish(d)
 		if slices.ContainsFunc(outs, isResult) {
 			r.release(d)
@@ -91,12 +97,20 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 		r.retry(d, 0) // not the job's fault: another worker may have it at once
 		return
 	}
+	if errors.Is(err, ErrTaken) {
+		r.p.Logger.Info("leaving message to a later delivery", "stage", r.cfg.Name, "job", d.head.ID)
+		return
+	}
+	var with *receiptError
+	if errors.As(err, &with) {
+		d.receipt = &with.receipt
+	}
 	cause := event.AsError(err)
 	if cause.Class == event.ClassDeadline && !r.deadlinePassed(d) {
 		// The runner's own time limit, not the job's.
 		cause = &event.Error{Class: event.ClassUnavailable, Message: fmt.Sprintf("no end after %s: %v", r.cfg.Timeout, err), Err: err}
 	}
-	if cause.Class.Retryable() && d.msg.Deliveries < r.cfg.MaxDeliveries {
+	if cause.Class.Retryable() && !cause.Final && d.msg.Deliveries < r.cfg.MaxDeliveries {
 		if delay := r.backoff(d.msg.Deliveries, cause.RetryAfter); !r.passedAfter(d, delay) {
 			r.notify(d, event.Life{Type: event.LifeRetrying, Error: cause, RetryMS: delay.Milliseconds()})
 			r.retry(d, delay)
@@ -169,6 +183,9 @@ func (r *Runner) logFailure(ctx context.Context, d *delivery, cause *event.Error
 func (r *Runner) failure(d *delivery, cause *event.Error) event.Result {
 	head, _ := event.Peek(d.msg.Data)
 	receipt, since := head.Receipt, head.SubmittedAt
+	if d.receipt != nil {
+		receipt = *d.receipt
+	}
 	if since.IsZero() {
 		since = d.msg.Stored
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/event"
 )
 
 // Handler is one step of the pipeline. It returns the messages to publish and
@@ -38,20 +39,34 @@ func (f HandlerFunc) Handle(ctx context.Context, in *bus.Message) ([]bus.Out, er
 	return f(ctx, in)
 }
 
-// Source is a consumer to pull from, with its own slots, so that one source's
-// backlog never takes another's workers.
+// Source is a consumer to pull from, tenant by tenant, with its own slots, so
+// that one source's backlog never takes another's workers.
 type Source struct {
 	Consumer bus.Consumer
 	// Slots is how many of its messages this process works on at once.
 	Slots int
+	// Waiting bounds those of them that are not yet Admitted; 0 is no bound. With
+	// 32 slots and 8 waiting, 8 handlers at most wait for a budget, and what they
+	// don't hold stays in the queue for other workers.
+	Waiting int
 }
 
 // Config says how a stage runs.
 type Config struct {
 	// Name is the stage's name in metrics, logs, life events and dead letters.
 	Name string
+	// Instance tells runners of one stage in one process apart in metrics: a model,
+	// say.
+	Instance string
 	// Sources are pulled from side by side.
 	Sources []Source
+	// Share is a tenant's weight: while several wait, a tenant of share 3 gets
+	// three times the tokens of one of share 1. What is not above 0 counts as 1,
+	// as does every tenant when Share is nil. It is asked often, so it may change.
+	Share func(tenant string) float64
+	// Paused reports tenants whose messages are to stay in the stream for now; nil
+	// pauses nobody.
+	Paused func(tenant string) bool
 	// Timeout bounds one handling of one message.
 	Timeout time.Duration
 	// MaxDeliveries is how often a message may be delivered, crashes included,
@@ -97,12 +112,31 @@ func (c Config) Validate() error {
 		if s.Slots < 1 {
 			return fmt.Errorf("stage %s: Slots of %s: got %d, want at least 1", c.Name, s.Consumer.Durable, s.Slots)
 		}
+		if s.Waiting < 0 {
+			return fmt.Errorf("stage %s: Waiting of %s: got %d, want 0 for no bound, or more", c.Name, s.Consumer.Durable, s.Waiting)
+		}
 	}
 	if c.MaxDeliveries < 1 {
 		return fmt.Errorf("stage %s: MaxDeliveries: got %d, want at least 1", c.Name, c.MaxDeliveries)
 	}
 	return nil
 }
+
+// ErrTaken is what a handler returns when a later delivery of its message is in
+// work elsewhere: nothing is done about the message, which belongs to that.
+var ErrTaken = errors.New("a later delivery has the message")
+
+// WithReceipt makes the failed result that may become of err show receipt instead
+// of the message's own.
+func WithReceipt(err error, receipt event.Receipt) error { return &receiptError{err, receipt} }
+
+type receiptError struct {
+	error
+	receipt event.Receipt
+}
+
+// Unwrap returns the error itself.
+func (e *receiptError) Unwrap() error { return e.error }
 
 // ErrStopped is the cause of a handler's cancelled context when the process
 // stops and the drain time is over.

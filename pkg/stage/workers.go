@@ -15,7 +15,7 @@ type Workers struct {
 	// process works on at once.
 	InteractiveSlots int `split_words:"true"`
 	BatchSlots       int `split_words:"true"`
-	// FleetSlots bounds the messages in work of all processes, per lane.
+	// FleetSlots bounds the messages in work of all processes, per tenant and lane.
 	FleetSlots int `split_words:"true"`
 	// MaxDeliveries is how often a message is tried, crashes included.
 	MaxDeliveries int `split_words:"true"`
@@ -37,7 +37,7 @@ func (w Workers) Validate(prefix string) error {
 }
 
 // Stage is the Config of a stage with a consumer per lane; consumer makes one that
-// lets at most fleet messages be in work.
+// lets at most fleet messages of a tenant be in work.
 func (w Workers) Stage(name string, consumer func(lane event.Lane, fleet int) bus.Consumer) Config {
 	return Config{
 		Name: name,

@@ -1,16 +1,13 @@
 package tokens
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Split cuts text into pieces of at most limit tokens each, as long as they can
 // be, preferring a border between words in the second half of a piece, else a
 // token border that is a rune border. The pieces joined are text. A limit below
 // 1 reads as 1; only a single rune of more than limit tokens (four at most)
 // makes a larger piece. The limit is promised for valid UTF-8 only. Time is
-// linear in len(text).
+// O(n log n).
 func (c *Counter) Split(text string, limit int) []string {
 	limit = max(limit, 1)
 	if len(text) <= limit { // a token has at least one byte
@@ -84,44 +81,13 @@ func betweenWords(text string, i int) bool {
 // tokenEnds returns the end offset of every token of text.
 func (c *Counter) tokenEnds(text string) []int {
 	ends := make([]int, 0, len(text)/4+1)
+	p, m := c.parts()
 	for pos := 0; pos < len(text); {
-		w := window(text[pos:])
-		ends = c.windowEnds(ends, text[pos:pos+w], pos)
-		pos += w
-	}
-	return ends
-}
-
-// windowEnds appends the token ends of one window beginning at offset base.
-func (c *Counter) windowEnds(ends []int, s string, base int) []int {
-	_, toks, err := c.codec.Encode(s)
-	mark, pos := len(ends), 0
-	for _, t := range toks {
-		for pos < len(s) && s[pos] == del && t[0] != del {
-			pos++
-			ends = append(ends, base+pos)
+		n := p.next(text[pos:])
+		for _, end := range m.merge(text[pos : pos+n])[1:] {
+			ends = append(ends, pos+int(end))
 		}
-		if !strings.HasPrefix(s[pos:], t) {
-			break // invalid UTF-8: the library rewrote it
-		}
-		pos += len(t)
-		ends = append(ends, base+pos)
-	}
-	for pos < len(s) && s[pos] == del {
-		pos++
-		ends = append(ends, base+pos)
-	}
-	if err == nil && pos == len(s) {
-		return ends
-	}
-	return byteEnds(ends[:mark], len(s), base)
-}
-
-// byteEnds appends every byte as one token: the upper bound for text that the
-// library can't take.
-func byteEnds(ends []int, n, base int) []int {
-	for i := 1; i <= n; i++ {
-		ends = append(ends, base+i)
+		pos += n
 	}
 	return ends
 }

@@ -1,23 +1,15 @@
-// Package tokens counts text in the tokens of a byte pair encoding and cuts
-// text at token borders. It does no I/O: the vocabularies are compiled in.
+// Package tokens counts text as providers do: exactly, in the tokens of a byte
+// pair encoding; roughly, by a provider's own estimate; and, for models whose
+// tokenizer is not public, by what earlier answers have shown ([Calibration]).
+// It also cuts text at token borders.
 //
-// Present inexactness. Counting goes through github.com/tiktoken-go/tokenizer
-// v0.10.0, which splits some runs of blanks and newlines differently from the
-// reference implementation and takes quadratic time on them. Text is therefore
-// counted in windows of at most 4 KiB, cut at newlines or blanks where there
-// are any. The error is zero on ordinary prose, code and JSON, and stays below
-// a few tokens per window on hostile input (long runs of white space, words of
-// many KiB). An own splitter may replace the library behind the same API.
+// Counts equal those of tiktoken, special tokens read as ordinary text. Time is
+// O(n log n) for any input: own splitters take the place of the regular
+// expressions, and merges come from a heap. The vocabularies are compiled in;
+// only a [Store] does I/O, through an interface.
 package tokens
 
-import (
-	"fmt"
-	"strings"
-	"unicode/utf8"
-
-	"github.com/tiktoken-go/tokenizer"
-	"github.com/tiktoken-go/tokenizer/codec"
-)
+import "fmt"
 
 // The encodings [New] knows.
 const (
@@ -27,54 +19,83 @@ const (
 	Cl100kBase = "cl100k_base"
 )
 
-// del is the one character the library drops: it is a token of its own in both
-// encodings.
-const del = 0x7f
-
 // Counter counts and cuts text in one encoding. It is immutable and safe for
 // concurrent use.
 type Counter struct {
 	encoding string
-	codec    tokenizer.Codec
+	vocab    *vocabulary
+	classes  *classTable
 }
 
 // New returns the Counter of an encoding, [O200kBase] or [Cl100kBase]. The
-// first call for an encoding takes tens of milliseconds (building the
-// vocabulary), later ones share it.
+// first call for an encoding reads its vocabulary (40 ms), later ones share it.
 func New(encoding string) (*Counter, error) {
+	load := o200k
 	switch encoding {
 	case O200kBase:
-		return &Counter{encoding: encoding, codec: codec.NewO200kBase()}, nil
 	case Cl100kBase:
-		return &Counter{encoding: encoding, codec: codec.NewCl100kBase()}, nil
+		load = cl100k
+	default:
+		return nil, fmt.Errorf("tokens: unknown encoding %q, want %s or %s", encoding, O200kBase, Cl100kBase)
 	}
-	return nil, fmt.Errorf("tokens: unknown encoding %q, want %s or %s", encoding, O200kBase, Cl100kBase)
+	vocab, err := load()
+	if err != nil {
+		return nil, err
+	}
+	return &Counter{encoding: encoding, vocab: vocab, classes: classes()}, nil
 }
 
 // Encoding returns the name of the encoding.
 func (c *Counter) Encoding() string { return c.encoding }
 
-// Count returns the number of tokens of text, special tokens read as ordinary
-// text. Each invalid UTF-8 sequence counts as one U+FFFD. Time is linear in
-// len(text). See the package comment for how exact it is.
+// Count returns the number of tokens of text. Bytes that are not UTF-8 are
+// counted as they are. It takes some 40 bytes of memory per byte of the longest
+// word, and allocates nothing per token.
 func (c *Counter) Count(text string) int {
-	if !utf8.ValidString(text) {
-		text = strings.ToValidUTF8(text, "\uFFFD")
-	}
-	n := 0
-	for len(text) > 0 {
-		w := window(text)
-		n += c.countWindow(text[:w])
-		text = text[w:]
-	}
+	n, _ := c.count(text)
 	return n
 }
 
-// countWindow counts one window of valid UTF-8.
-func (c *Counter) countWindow(s string) int {
-	n, err := c.codec.Count(s)
-	if err != nil {
-		return len(s) // the library can't fail without a time limit; bytes are the upper bound
+// count also returns the steps taken.
+func (c *Counter) count(text string) (n, steps int) {
+	p, m := c.parts()
+	for len(text) > 0 {
+		end := p.next(text)
+		n += len(m.merge(text[:end])) - 1
+		text = text[end:]
 	}
-	return n + strings.Count(s, string(rune(del)))
+	return n, p.steps + m.steps
+}
+
+// Encode returns the ids of the tokens of text, see [Counter.Count].
+func (c *Counter) Encode(text string) []uint32 {
+	ids := make([]uint32, 0, len(text)/4+1)
+	p, m := c.parts()
+	for len(text) > 0 {
+		end := p.next(text)
+		starts := m.merge(text[:end])
+		for i, start := range starts[:len(starts)-1] {
+			ids = append(ids, c.vocab.rank(text[start:starts[i+1]]))
+		}
+		text = text[end:]
+	}
+	return ids
+}
+
+// Decode returns the text of the tokens: that which [Counter.Encode] took, byte
+// by byte. An id outside the vocabulary is an error.
+func (c *Counter) Decode(ids []uint32) (string, error) {
+	var text []byte
+	for i, id := range ids {
+		if known := len(c.vocab.starts) - 1; uint64(id) >= uint64(known) {
+			return "", fmt.Errorf("tokens: id %d at %d is no token of %s, want less than %d", id, i, c.encoding, known)
+		}
+		text = append(text, c.vocab.token(id)...)
+	}
+	return string(text), nil
+}
+
+// parts returns what one pass over a text needs.
+func (c *Counter) parts() (*splitter, *merger) {
+	return &splitter{classes: c.classes, cased: c.encoding == O200kBase}, &merger{vocab: c.vocab}
 }

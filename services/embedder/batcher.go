@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 )
 
 // batcher joins the chunks of all documents in work into calls to the provider
@@ -17,10 +18,15 @@ import (
 // to be filled.
 type batcher struct {
 	cfg      Config
-	embedder llm.Embedder
+	embedder caller
 	metrics  *metrics
 	in       chan *item
 	calls    chan struct{} // a semaphore of cfg.Calls
+}
+
+// caller is what the embedder needs of the guard.
+type caller interface {
+	Embed(ctx context.Context, c guard.Call, req llm.EmbedRequest) (llm.EmbedResponse, guard.Report, error)
 }
 
 // item is one text under way; its document's wait group is done with it.
@@ -33,6 +39,7 @@ type item struct {
 // document gathers the vectors of one call to embed.
 type document struct {
 	ctx     context.Context //nolint:containedctx // a request's context travels with it through the queue
+	call    guard.Call      // what a call for it alone would be
 	pending sync.WaitGroup
 
 	mu      sync.Mutex
@@ -41,14 +48,14 @@ type document struct {
 	err     error
 }
 
-func newBatcher(cfg Config, e llm.Embedder, m *metrics) *batcher {
+func newBatcher(cfg Config, e caller, m *metrics) *batcher {
 	return &batcher{cfg: cfg, embedder: e, metrics: m, in: make(chan *item), calls: make(chan struct{}, cfg.Calls)}
 }
 
 // embed returns a vector per text and the document's share of the tokens. On
 // an error of any of its calls it returns the first one.
-func (b *batcher) embed(ctx context.Context, texts []string) ([][]float32, int, error) {
-	doc := &document{ctx: ctx, vectors: make([][]float32, len(texts))}
+func (b *batcher) embed(ctx context.Context, call guard.Call, texts []string) ([][]float32, int, error) {
+	doc := &document{ctx: ctx, call: call, vectors: make([][]float32, len(texts))}
 	for i, text := range texts {
 		doc.pending.Add(1)
 		select {
@@ -132,7 +139,7 @@ func (b *batcher) try(documents ...[]*item) error {
 	for i, it := range items {
 		texts[i], bytes = it.text, bytes+len(it.text)
 	}
-	response, err := b.embedder.Embed(ctx, llm.EmbedRequest{Model: b.cfg.ProviderModel, Inputs: texts, Dimensions: b.cfg.Dimensions})
+	response, _, err := b.embedder.Embed(ctx, callFor(documents), llm.EmbedRequest{Inputs: texts})
 	if err != nil {
 		return err
 	}
@@ -150,10 +157,33 @@ func (b *batcher) try(documents ...[]*item) error {
 	return nil
 }
 
-// callContext ends after CallTimeout, and when the contexts of all documents in
-// the call have ended: nobody waits for it then.
+// callFor is the call for some documents: as urgent as the most urgent one, and in
+// the name of the first.
+func callFor(documents [][]*item) guard.Call {
+	call := documents[0][0].doc.call
+	for _, items := range documents {
+		if items[0].doc.call.Lane == event.LaneInteractive {
+			call.Lane = event.LaneInteractive
+		}
+	}
+	waits := make([]func(guard.Wait), 0, len(documents))
+	for _, items := range documents {
+		if tell := items[0].doc.call.OnWait; tell != nil {
+			waits = append(waits, tell)
+		}
+	}
+	call.OnWait = func(w guard.Wait) {
+		for _, tell := range waits {
+			tell(w)
+		}
+	}
+	return call
+}
+
+// callContext ends when the contexts of all documents in the call have ended:
+// nobody waits for it then.
 func (b *batcher) callContext(documents [][]*item) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(context.Background(), b.cfg.CallTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	var ended atomic.Int64
 	stops := make([]func() bool, len(documents))
 	for i, items := range documents {

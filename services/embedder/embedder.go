@@ -7,12 +7,13 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/lifecycle"
-	"github.com/weir-dev/weir/pkg/llm"
-	"github.com/weir-dev/weir/pkg/llm/openai"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
@@ -23,6 +24,9 @@ import (
 type Service struct {
 	cfg     Config
 	p       platform.Platform
+	bus     *bus.Bus
+	catalog guard.Catalog
+	guard   *guard.Guard
 	store   vector.Store
 	batcher *batcher
 	queries *queries
@@ -32,24 +36,18 @@ type Service struct {
 
 // Ports are the systems the embedder talks to.
 type Ports struct {
-	Embedder llm.Embedder
-	Store    vector.Store
+	Catalog guard.Catalog
+	Dial    guard.Dial
+	Store   vector.Store
 }
 
-// Dial returns the ports cfg names. It does no I/O.
-func Dial(cfg Config) (Ports, error) {
-	client, err := openai.New(openai.Config{
-		BaseURL: cfg.ProviderURL, APIKey: cfg.ProviderKey.Reveal(),
-		Timeouts: openai.Timeouts{Total: cfg.CallTimeout}, MaxConnsPerHost: 2 * cfg.Calls,
-	})
-	if err != nil {
-		return Ports{}, fmt.Errorf("setting up the provider: %w", err)
-	}
+// DialStore returns the vector store cfg names. It does no I/O.
+func DialStore(cfg Config) (vector.Store, error) {
 	store, err := qdrant.New(qdrant.Config{Addr: cfg.QdrantAddr, APIKey: cfg.QdrantKey.Reveal(), TLS: cfg.QdrantTLS})
 	if err != nil {
-		return Ports{}, fmt.Errorf("setting up Qdrant: %w", err)
+		return nil, fmt.Errorf("setting up Qdrant: %w", err)
 	}
-	return Ports{Embedder: client, Store: store}, nil
+	return store, nil
 }
 
 // New returns an embedder. It does no I/O.
@@ -62,29 +60,68 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	g, err := guard.New(guard.Config{
+		Bus: b, Catalog: ports.Catalog, Dial: ports.Dial, Worker: platform.WorkerName("embedder"),
+		Health: guard.DefaultSettings(), Now: p.Now, Logger: p.Logger, Registerer: platform.ServiceMetrics(p, "embedder"),
+	})
+	if err != nil {
+		return nil, err
+	}
 	m := newMetrics(p.Registerer)
-	s := &Service{cfg: cfg, p: p, store: ports.Store, ready: make(chan struct{}),
-		batcher: newBatcher(cfg, ports.Embedder, m)}
-	s.queries = &queries{nc: p.NATS, cfg: cfg, embedder: ports.Embedder, metrics: m}
+	s := &Service{cfg: cfg, p: p, bus: b, catalog: ports.Catalog, guard: g, store: ports.Store, ready: make(chan struct{}),
+		batcher: newBatcher(cfg, g, m)}
+	s.queries = &queries{nc: p.NATS, cfg: cfg, embedder: g, metrics: m}
 	runner := cfg.Stage("embedder", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.EmbedConsumer(cfg.Model, lane, fleet)
 	})
+	runner.Timeout = forever
+	runner.Share = func(tenant string) float64 { return ports.Catalog.Current().Tenant(tenant).Share }
+	runner.Paused = g.Broke
 	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p)
 	return s, err
+}
+
+// forever is longer than any document waits; its deadline and the calls' own
+// bounds end it sooner.
+const forever = 30 * 24 * time.Hour
+
+// place is where the model's vectors are kept.
+func (s *Service) place() (vector.Index, error) {
+	m, ok := s.catalog.Current().Model(s.cfg.Model)
+	if !ok || m.Mode != catalog.ModeEmbedding || m.Dimensions < 1 {
+		return vector.Index{}, event.Invalid("WEIR_EMBEDDER_MODEL", "name an embedding model of the catalog, with its dimensions",
+			"the catalog has no embedding model %q with dimensions", s.cfg.Model)
+	}
+	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, nil
 }
 
 // Ready is closed when the embedder takes documents and queries.
 func (s *Service) Ready() <-chan struct{} { return s.ready }
 
-// Run makes or verifies the index, then works until ctx ends, and lets go of the
-// provider's connections then. It fails when the index has another dimension
-// than the model.
+// Run makes or verifies the index, then works until ctx ends. It fails when the
+// index has another dimension than the model.
 func (s *Service) Run(ctx context.Context) error {
-	if provider, ok := s.batcher.embedder.(interface{ Close() }); ok {
-		defer provider.Close()
+	return s.guard.Around(ctx, s.ready, &work{s: s, ready: make(chan struct{})})
+}
+
+// work is the embedder on top of its guard.
+type work struct {
+	s     *Service
+	ready chan struct{}
+}
+
+// Ready is closed when documents and queries are taken.
+func (w *work) Ready() <-chan struct{} { return w.ready }
+
+// Run takes documents and queries until ctx ends.
+func (w *work) Run(ctx context.Context) error {
+	s := w.s
+	place, err := s.place()
+	if err != nil {
+		return err
 	}
-	err := lifecycle.Retry(ctx, s.p.Logger, "vector store", func(ctx context.Context) error {
-		return s.store.Ensure(ctx, s.cfg.Index())
+	err = lifecycle.Retry(ctx, s.p.Logger, "vector store", func(ctx context.Context) error {
+		return s.store.Ensure(ctx, place)
 	})
 	if err != nil {
 		return err
@@ -104,7 +141,7 @@ func (s *Service) Run(ctx context.Context) error {
 	go func() {
 		select {
 		case <-s.runner.Ready():
-			close(s.ready)
+			close(w.ready)
 		case <-batching.Done():
 		}
 	}()

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 )
 
 // queries answers requests for query vectors (event.EmbedRPC). A query is
@@ -17,7 +19,7 @@ import (
 type queries struct {
 	nc       *nats.Conn
 	cfg      Config
-	embedder llm.Embedder
+	embedder caller
 	metrics  *metrics
 }
 
@@ -50,7 +52,34 @@ func (q *queries) start() (stop func(), err error) {
 	}), nil
 }
 
+// signEvery is how often somebody who waits gets a sign of life.
+const signEvery = time.Second
+
+// signs says that the answer to msg is still to come, until the returned function
+// is called.
+func (q *queries) signs(msg *nats.Msg) (stop func()) {
+	sign, err := json.Marshal(event.EmbedReply{V: event.Version, Working: true})
+	if err != nil {
+		return func() {} // cannot happen: plain fields only
+	}
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(signEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				msg.Respond(sign) //nolint:errcheck // the asker asks again
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
 func (q *queries) reply(msg *nats.Msg) {
+	defer q.signs(msg)()
 	reply := event.EmbedReply{V: event.Version}
 	if err := q.embed(msg.Data, &reply); err != nil {
 		reply.Error = event.AsError(err)
@@ -71,15 +100,18 @@ func (q *queries) embed(data []byte, reply *event.EmbedReply) error {
 	if n := len(request.Inputs); n == 0 || n > maxQueryInputs {
 		return event.Invalid("inputs", fmt.Sprintf("send 1 to %d texts", maxQueryInputs), "got %d", n)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.CallTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.QueryTimeout)
 	defer cancel()
-	response, err := q.embedder.Embed(ctx, llm.EmbedRequest{
-		Model: q.cfg.ProviderModel, Inputs: request.Inputs, Dimensions: q.cfg.Dimensions})
+	response, report, err := q.embedder.Embed(ctx, guard.Call{
+		Lane: event.LaneInteractive, Model: q.cfg.Model, Attempts: guard.DefaultAttempts,
+	}, llm.EmbedRequest{Inputs: request.Inputs})
 	if err != nil {
 		return fmt.Errorf("embedding query: %w", err)
 	}
 	q.metrics.observe(len(request.Inputs), response.Usage.PromptTokens)
 	reply.Vectors, reply.Tokens = response.Vectors, response.Usage.PromptTokens
-	reply.CostNanoUSD = int64(reply.Tokens) * q.cfg.Price
+	for _, a := range report.Attempts {
+		reply.CostNanoUSD += a.CostNanoUSD
+	}
 	return nil
 }

@@ -2,85 +2,127 @@ package generator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
-// attempt calls the model and returns the result to store.
-func (s *Service) attempt(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
+// attempt calls the model and returns the result to store, or the task for the
+// router when another model may do it.
+func (s *Service) attempt(ctx context.Context, model string, in *bus.Message) ([]bus.Out, error) {
 	received := s.p.Now()
 	task, err := event.Decode[event.GenerateTask](in.Data)
 	if err != nil {
 		return nil, err
 	}
-	tokens := &tokenStream{bus: s.bus, now: s.p.Now, task: &task, epoch: epoch(in)}
-	response, err := s.chat.Chat(ctx, s.request(&task, in, tokens))
-	if err != nil {
-		return nil, fmt.Errorf("calling %s: %w", s.cfg.Model, err)
-	}
+	task.Receipt.WaitingMS += event.Milliseconds(received.Sub(in.Stored))
+	tokens := &tokenStream{bus: s.bus, now: s.p.Now, task: &task, epoch: in.Epoch()}
+	response, report, err := s.guard.Chat(ctx, s.call(ctx, model, &task, in), llm.ChatRequest{
+		Messages: task.Messages, MaxTokens: task.MaxTokens, Temperature: task.Temperature, OnDelta: tokens.delta,
+	})
 	ended := s.p.Now()
+	task.Receipt.GeneratingMS += event.Milliseconds(ended.Sub(received))
+	for _, a := range report.Attempts {
+		task.Receipt.Add(a)
+		task.Receipt.WaitingMS += a.WaitedMS
+		task.Receipt.GeneratingMS -= a.WaitedMS
+		s.metrics.observe(a)
+	}
+	if err != nil {
+		return s.failed(ctx, &task, err)
+	}
 	tokens.flush(ended)
-
-	receipt := task.Receipt
-	receipt.WaitingMS += event.Milliseconds(received.Sub(in.Stored))
-	receipt.GeneratingMS += event.Milliseconds(ended.Sub(received))
-	receipt.TotalMS = event.Milliseconds(ended.Sub(task.SubmittedAt))
-	call := s.price(response.Usage)
-	call.DurationMS = event.Milliseconds(ended.Sub(received))
-	call.TTFTMS = tokens.ttft(received)
-	receipt.Add(call)
-	s.metrics.observe(call)
-
+	stage.Charge(ctx, int64(response.Usage.PromptTokens+response.Usage.CompletionTokens))
+	task.Receipt.TotalMS = event.Milliseconds(ended.Sub(task.SubmittedAt))
 	result, err := stage.ResultOut(event.Result{
 		V: event.Version, ID: task.ID, Tenant: task.Tenant, Kind: event.KindGenerate, Status: event.StatusOK,
 		Answer: &event.Answer{
 			Text: response.Text, Citations: citations(response.Text, task.Sources),
-			FinishReason: response.FinishReason, Model: s.cfg.Model,
+			FinishReason: response.FinishReason, Model: model,
 		},
-		Receipt: receipt, FinishedAt: ended.UTC(),
+		Receipt: task.Receipt, FinishedAt: ended.UTC(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return append(tokens.done(), result), nil
+	outs := append(tokens.done(), result)
+	if report.Line != nil {
+		line, err := ledger.LineOut(*report.Line)
+		if err != nil {
+			return nil, err
+		}
+		outs = append(outs, line)
+	}
+	return outs, nil
 }
 
-// request is the call for the task. The idempotency key is the same for every
-// delivery of the task.
-func (s *Service) request(task *event.GenerateTask, in *bus.Message, tokens *tokenStream) llm.ChatRequest {
-	req := llm.ChatRequest{
-		Model: s.cfg.ProviderModel, Messages: task.Messages, MaxTokens: task.MaxTokens, Temperature: task.Temperature,
-		IdempotencyKey: fmt.Sprintf("%s.%s.%d", task.Tenant, task.ID, in.Stored.UnixNano()),
-		OnDelta:        tokens.delta,
+// call is what the guard is told of the task. Its step is the same at every
+// delivery.
+func (s *Service) call(ctx context.Context, model string, task *event.GenerateTask, in *bus.Message) guard.Call {
+	limit := task.MaxAttempts
+	if limit == 0 {
+		limit = guard.DefaultAttempts
 	}
-	if req.MaxTokens == 0 {
-		req.MaxTokens = s.cfg.MaxTokens
+	money := int64(0)
+	if task.MaxCostNanoUSD > 0 {
+		money = max(1, task.MaxCostNanoUSD-task.Receipt.CostNanoUSD)
 	}
-	return req
+	tell := stage.TellWaiting(s.bus, task.Envelope, "generator", s.p.Now)
+	return guard.Call{
+		Tenant: task.Tenant, Job: task.ID, Step: fmt.Sprint("generate-", task.Hop), Epoch: in.Epoch(), Lane: task.Lane, Model: model,
+		Fallback: task.Fallback, Attempts: max(1, limit-calls(task.Receipt, s.ports.Catalog.Current())), CostNanoUSD: money,
+		Admitted: func() { stage.Admitted(ctx) },
+		OnWait:   func(w guard.Wait) { tell(w.Reason, w.Until) },
+	}
 }
 
-// price makes the receipt's line of a call.
-func (s *Service) price(u llm.Usage) event.Attempt {
-	return event.Attempt{
-		Model: s.cfg.Model, PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens,
-		CostNanoUSD: int64(u.PromptTokens)*s.cfg.PromptPrice + int64(u.CompletionTokens)*s.cfg.CompletionPrice,
+// calls counts the chat calls of a receipt.
+func calls(r event.Receipt, c *catalog.Catalog) int {
+	n := 0
+	for _, a := range r.Attempts {
+		if m, ok := c.Model(a.Model); !a.Reused && (!ok || m.Mode == catalog.ModeChat) {
+			n++
+		}
 	}
+	return n
+}
+
+// failed decides who is told: the router when it may know another model, else the
+// runner.
+func (s *Service) failed(ctx context.Context, task *event.GenerateTask, err error) ([]bus.Out, error) {
+	if errors.Is(err, ledger.ErrFenced) {
+		return nil, fmt.Errorf("calling %s: %w (%w)", task.Model, stage.ErrTaken, err)
+	}
+	cause := event.AsError(err)
+	if ctx.Err() != nil || cause.Final || !task.Fallback || !anotherMay(cause.Class) {
+		return nil, stage.WithReceipt(fmt.Errorf("calling %s: %w", task.Model, err), task.Receipt)
+	}
+	out, err := stage.StepOut(event.RouteSubject(task.Lane, task.Tenant), fmt.Sprint("route-", task.Hop), task.Envelope, event.RouteTask{
+		Envelope: task.Envelope, Task: *task, Error: cause, RetryAfterMS: cause.RetryAfter.Milliseconds()})
+	return []bus.Out{out}, err
+}
+
+// anotherMay says that another model may do what failed with the class.
+func anotherMay(c event.Class) bool {
+	switch c {
+	case event.ClassThrottled, event.ClassRamp, event.ClassUnavailable, event.ClassTruncated, event.ClassInternal,
+		event.ClassQuota, event.ClassAuth, event.ClassTooLarge:
+		return true
+	}
+	return false
 }
 
 // tokenEvery is the least time between two token messages: what arrives faster
 // is joined, which a reader does not notice.
 const tokenEvery = 30 * time.Millisecond
-
-// epoch numbers the attempts of a job: it grows with each delivery, and with
-// each task, should a crash of the queue have let the same one in twice.
-func epoch(in *bus.Message) int64 {
-	return int64(in.Sequence)<<8 + int64(min(in.Deliveries, 255)) //nolint:gosec // a stream's sequence is far below 2^55
-}
 
 // tokenStream publishes the pieces of one attempt's answer. A reader of a
 // higher epoch drops what an earlier, broken one had sent.
@@ -90,7 +132,6 @@ type tokenStream struct {
 	task    *event.GenerateTask
 	epoch   int64
 	pending []byte
-	first   time.Time
 	sent    time.Time
 }
 
@@ -98,9 +139,6 @@ type tokenStream struct {
 // publishing them never fails the call.
 func (t *tokenStream) delta(text string) error {
 	now := t.now()
-	if t.first.IsZero() {
-		t.first = now
-	}
 	if !t.task.Stream {
 		return nil
 	}
@@ -142,12 +180,4 @@ func (t *tokenStream) out(kind, text string) (bus.Out, error) {
 		event.Token{V: event.Version, ID: t.task.ID, Type: kind, Epoch: t.epoch, Text: text})
 	out.View = true
 	return out, err
-}
-
-// ttft is the time to the first token in milliseconds, 0 without one.
-func (t *tokenStream) ttft(since time.Time) float64 {
-	if t.first.IsZero() {
-		return 0
-	}
-	return event.Milliseconds(t.first.Sub(since))
 }

@@ -1,45 +1,47 @@
 // Package generator runs one attempt of one model for a task: it streams the
 // answer's pieces while they arrive and stores the result. It holds no policy:
-// which model, which prompt and what follows a failure is decided elsewhere.
+// which model, which prompt and what follows a failure is decided elsewhere; a
+// task that a model can't do goes back to the router when another one may.
 package generator
 
 import (
 	"context"
-	"fmt"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/llm"
-	"github.com/weir-dev/weir/pkg/llm/openai"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
-// Service is the generator of one model.
+// Catalog is where the generator finds the models it serves.
+type Catalog interface {
+	Current() *catalog.Catalog
+	// Changed is closed when the catalog after the current one is in force.
+	Changed() <-chan struct{}
+}
+
+// Ports are the systems the generator talks to.
+type Ports struct {
+	Catalog Catalog
+	Dial    guard.Dial
+}
+
+// Service is the generator of some models.
 type Service struct {
 	cfg     Config
 	p       platform.Platform
 	bus     *bus.Bus
-	chat    llm.Chat
+	ports   Ports
+	guard   *guard.Guard
 	metrics *metrics
-	runner  *stage.Runner
+	ready   chan struct{}
 }
 
-// Dial returns the model endpoint cfg names. It does no I/O.
-func Dial(cfg Config) (llm.Chat, error) {
-	client, err := openai.New(openai.Config{
-		BaseURL: cfg.ProviderURL, APIKey: cfg.ProviderKey.Reveal(), MaxTokensField: cfg.MaxTokensField,
-		Timeouts:        openai.Timeouts{FirstToken: cfg.FirstTokenTimeout, Idle: cfg.IdleTimeout, Total: cfg.CallTimeout},
-		MaxConnsPerHost: cfg.InteractiveSlots + cfg.BatchSlots,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("setting up the provider: %w", err)
-	}
-	return client, nil
-}
-
-// New returns a generator that calls chat. It does no I/O.
-func New(p platform.Platform, cfg Config, chat llm.Chat) (*Service, error) {
+// New returns a generator. It does no I/O.
+func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -48,22 +50,61 @@ func New(p platform.Platform, cfg Config, chat llm.Chat) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, p: p, bus: b, chat: chat, metrics: newMetrics(p.Registerer)}
-	runner := cfg.Stage("generator", func(lane event.Lane, fleet int) bus.Consumer {
-		return bus.GenerateConsumer(cfg.Model, lane, fleet)
+	g, err := guard.New(guard.Config{
+		Bus: b, Catalog: ports.Catalog, Dial: ports.Dial, Worker: platform.WorkerName("generator"),
+		Health: guard.DefaultSettings(), Now: p.Now, Logger: p.Logger, Registerer: platform.ServiceMetrics(p, "generator"),
 	})
-	runner.Timeout = cfg.CallTimeout
-	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.attempt), p)
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return &Service{cfg: cfg, p: p, bus: b, ports: ports, guard: g, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}, nil
 }
 
 // Ready is closed when the generator takes tasks.
-func (s *Service) Ready() <-chan struct{} { return s.runner.Ready() }
+func (s *Service) Ready() <-chan struct{} { return s.ready }
 
-// Run takes tasks until ctx ends, and lets go of the provider's connections then.
+// Run takes tasks until ctx ends. It serves the chat models of the catalog, or
+// those of them that the settings name, and follows the catalog's changes.
 func (s *Service) Run(ctx context.Context) error {
-	if provider, ok := s.chat.(interface{ Close() }); ok {
-		defer provider.Close()
-	}
-	return s.runner.Run(ctx)
+	return s.guard.Around(ctx, s.ready, &fleet{s: s, ready: make(chan struct{})})
 }
+
+// models are those to serve. A name in the settings that the catalog doesn't
+// have yet is waited for.
+func (s *Service) models(c *catalog.Catalog) map[string]bool {
+	wanted := map[string]bool{}
+	for _, m := range c.ChatModels() {
+		wanted[m.ID] = len(s.cfg.Models) == 0
+	}
+	for _, name := range s.cfg.Models {
+		if m, ok := c.Model(name); ok && m.Mode == catalog.ModeChat {
+			wanted[m.ID] = true
+		}
+	}
+	for name, yes := range wanted {
+		if !yes {
+			delete(wanted, name)
+		}
+	}
+	return wanted
+}
+
+// runner takes the tasks of one model.
+func (s *Service) runner(model string) (*stage.Runner, error) {
+	cfg := s.cfg.Stage("generator", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.GenerateConsumer(model, lane, fleet)
+	})
+	cfg.Timeout = forever // a call has its own bounds; waiting for a limit has the job's deadline
+	for i := range cfg.Sources {
+		cfg.Sources[i].Waiting = s.cfg.Waiting
+	}
+	cfg.Share = func(tenant string) float64 { return s.ports.Catalog.Current().Tenant(tenant).Share }
+	cfg.Paused = s.guard.Broke
+	cfg.Instance = model
+	return stage.New(cfg, s.bus, stage.HandlerFunc(func(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
+		return s.attempt(ctx, model, in)
+	}), s.p)
+}
+
+// forever is longer than any job waits.
+const forever = 30 * 24 * time.Hour

@@ -7,16 +7,14 @@ import (
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/stage"
-	"github.com/weir-dev/weir/pkg/vector"
 )
 
 // Config is the router's settings, from WEIR_ROUTER_<FIELD_NAME>.
 type Config struct {
-	// Model is the model jobs are sent to; a generator of that name must run.
+	// Model is the chat model of the catalog for jobs that name none.
 	Model string `split_words:"true"`
-	// EmbeddingModel and Dimensions are those of the embedder.
+	// EmbeddingModel is the embedder's.
 	EmbeddingModel string `split_words:"true"`
-	Dimensions     int    `split_words:"true"`
 	// QdrantAddr is the host:port of Qdrant's gRPC API.
 	QdrantAddr string `split_words:"true"`
 	// QdrantKey is Qdrant's API key; "" sends none.
@@ -28,7 +26,8 @@ type Config struct {
 	// ContextBytes bounds the sources of one prompt; what is over is left out,
 	// the worst first.
 	ContextBytes int `split_words:"true"`
-	// RetrieveTimeout bounds the embedding of the query and the search, each.
+	// RetrieveTimeout bounds the search, and the silence of the embedder: one that
+	// waits for its provider's limits says so.
 	RetrieveTimeout time.Duration `split_words:"true"`
 	// Workers says how many jobs this process has in work.
 	stage.Workers
@@ -37,15 +36,10 @@ type Config struct {
 // DefaultConfig fits the other services' defaults.
 func DefaultConfig() Config {
 	return Config{
-		Model: "small", EmbeddingModel: "embed", Dimensions: 1024, QdrantAddr: "127.0.0.1:6334",
+		Model: "small", EmbeddingModel: "embed", QdrantAddr: "127.0.0.1:6334",
 		TopK: 8, ContextBytes: 16 << 10, RetrieveTimeout: 10 * time.Second,
 		Workers: stage.DefaultWorkers(64),
 	}
-}
-
-// Index is where the sources are found.
-func (c Config) Index() vector.Index {
-	return vector.Index{Name: vector.DefaultIndex, Model: c.EmbeddingModel, Dimension: c.Dimensions}
 }
 
 // Validate names the setting that can't be worked with.
@@ -58,7 +52,6 @@ func (c Config) Validate() error {
 		return err
 	}
 	if err := config.Positive(prefix,
-		config.Int{Name: "DIMENSIONS", Value: c.Dimensions},
 		config.Int{Name: "TOP_K", Value: c.TopK},
 		config.Int{Name: "CONTEXT_BYTES", Value: c.ContextBytes}); err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ledger"
+	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
@@ -16,12 +18,14 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	if err != nil {
 		return nil, err
 	}
-	if job.Model != "" && job.Model != s.cfg.Model {
-		return nil, event.Invalid("model", fmt.Sprintf("leave it out or use %q", s.cfg.Model), "unknown model %q", job.Model)
+	chain, err := s.chain(job.Model)
+	if err != nil {
+		return nil, err
 	}
 	task := event.GenerateTask{
-		Envelope: job.Envelope, Model: s.cfg.Model, Messages: job.Messages,
+		Envelope: job.Envelope, Messages: job.Messages,
 		MaxTokens: job.MaxTokens, Temperature: job.Temperature, Stream: job.Stream,
+		MaxAttempts: job.MaxAttempts, MaxCostNanoUSD: job.MaxCostNanoUSD,
 	}
 	task.ID, task.SubmittedAt = in.JobID(job.ID), in.Stored.UTC()
 	task.Receipt.WaitingMS = event.Milliseconds(received.Sub(in.Stored))
@@ -33,11 +37,29 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 		task.Receipt.RetrievingMS = event.Milliseconds(retrieved)
 		s.metrics.retrieval.Observe(retrieved.Seconds())
 	}
-	out, err := stage.StepOut(event.GenerateSubject(task.Model, task.Lane, task.Tenant), "generate", task.Envelope, task)
+	task.Model, task.Fallback = s.choose(chain)
+	out, err := taskOut(&task)
 	if err != nil {
 		return nil, err
 	}
 	planned := event.Life{Type: event.LifePlanned, Stage: "router", Attempt: in.Deliveries,
 		Detail: fmt.Sprintf("model %s, %d sources", task.Model, len(task.Sources))}
-	return []bus.Out{out, stage.LifeOut(task.Tenant, task.ID, s.p.Now(), planned)}, nil
+	return append(s.queryLine(in, &task), out, stage.LifeOut(task.Tenant, task.ID, s.p.Now(), planned)), nil
+}
+
+// queryLine is the ledger's line for the embedding of the question, none without.
+func (s *Service) queryLine(in *bus.Message, task *event.GenerateTask) []bus.Out {
+	if len(task.Receipt.Attempts) == 0 {
+		return nil
+	}
+	a := task.Receipt.Attempts[0]
+	out, err := ledger.LineOut(ledger.Line{
+		V: event.Version, Tenant: task.Tenant, Job: task.ID, Step: "query", Epoch: in.Epoch(), Call: 1,
+		Model: a.Model, Catalog: a.Catalog, At: s.p.Now().UTC(), Usage: llm.Usage{PromptTokens: a.PromptTokens},
+		CostNanoUSD: a.CostNanoUSD, DurationMS: a.DurationMS,
+	})
+	if err != nil {
+		return nil // cannot happen: plain fields only
+	}
+	return []bus.Out{out}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -42,15 +43,9 @@ func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt
 		return nil, fmt.Errorf("encoding query: %w", err)
 	}
 	start := s.p.Now()
-	waiting, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
-	defer cancel()
-	msg, err := s.askEmbedder(waiting, data)
+	reply, err := s.askEmbedder(ctx, data)
 	if err != nil {
 		return nil, s.embedderDown(ctx, err)
-	}
-	reply, err := event.Decode[event.EmbedReply](msg.Data)
-	if err != nil {
-		return nil, fmt.Errorf("reading query vector: %w", err)
 	}
 	if reply.Error != nil {
 		reply.Error.RetryAfter = time.Duration(reply.RetryAfterMS) * time.Millisecond
@@ -60,31 +55,46 @@ func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt
 		return nil, event.Errorf(event.ClassInternal, "embedder gave %d vectors for one query", len(reply.Vectors))
 	}
 	receipt.Add(event.Attempt{Model: s.cfg.EmbeddingModel, PromptTokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD,
-		DurationMS: event.Milliseconds(s.p.Now().Sub(start))})
+		DurationMS: event.Milliseconds(s.p.Now().Sub(start)), Catalog: s.ports.Catalog.Current().Revision})
 	return reply.Vectors[0], nil
 }
 
-// askAgain is how long an embedder may take before another one is asked as
+// askAgain is how long an embedder may be silent before another one is asked as
 // well: a request that a dying embedder took along is never answered.
 const askAgain = 3 * time.Second
 
-// askEmbedder sends the request, again after a while, and takes the first
-// answer that comes before ctx ends.
-func (s *Service) askEmbedder(ctx context.Context, data []byte) (*nats.Msg, error) {
+// askEmbedder sends the request and takes the first answer. An embedder that waits
+// for the limits of its provider says so each second; after askAgain of silence
+// the question is sent again, after RetrieveTimeout it is given up.
+func (s *Service) askEmbedder(ctx context.Context, data []byte) (event.EmbedReply, error) {
 	answers, err := s.nc.SubscribeSync(s.nc.NewInbox())
 	if err != nil {
-		return nil, err
+		return event.EmbedReply{}, err
 	}
 	defer answers.Unsubscribe() //nolint:errcheck // the connection may be gone
+	heard, asked := s.p.Now(), false
 	for {
-		if err := s.nc.PublishRequest(event.EmbedRPC(s.cfg.EmbeddingModel), answers.Subject, data); err != nil {
-			return nil, err
+		if !asked {
+			if err := s.nc.PublishRequest(event.EmbedRPC(s.cfg.EmbeddingModel), answers.Subject, data); err != nil {
+				return event.EmbedReply{}, err
+			}
 		}
-		once, cancel := context.WithTimeout(ctx, askAgain)
+		once, cancel := context.WithTimeout(ctx, min(askAgain, s.cfg.RetrieveTimeout))
 		msg, err := answers.NextMsgWithContext(once)
 		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			return msg, err
+		switch {
+		case err == nil:
+			reply, err := event.Decode[event.EmbedReply](msg.Data)
+			if err != nil || !reply.Working {
+				return reply, err
+			}
+			heard, asked = s.p.Now(), true
+		case !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
+			return event.EmbedReply{}, err
+		case s.p.Now().Sub(heard) >= s.cfg.RetrieveTimeout:
+			return event.EmbedReply{}, fmt.Errorf("no answer after %s", s.cfg.RetrieveTimeout)
+		default:
+			asked = false
 		}
 	}
 }
@@ -107,16 +117,20 @@ func (s *Service) search(ctx context.Context, job *event.GenerateJob, query []fl
 		topK = s.cfg.TopK
 	}
 	scope := vector.Scope{Tenant: job.Tenant, Collection: job.RAG.Collection}
+	place, err := s.place()
+	if err != nil {
+		return nil, err
+	}
 	searching, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
 	defer cancel()
-	hits, err := s.store.Search(searching, s.cfg.Index(), vector.Query{Scope: scope, Vector: query, TopK: topK})
+	hits, err := s.store.Search(searching, place, vector.Query{Scope: scope, Vector: query, TopK: topK})
 	if err != nil {
 		return nil, s.storeDown(ctx, err)
 	}
 	if len(hits) > 0 {
 		return hits, nil
 	}
-	n, err := s.store.Count(searching, s.cfg.Index(), scope)
+	n, err := s.store.Count(searching, place, scope)
 	if err != nil {
 		return nil, s.storeDown(ctx, err)
 	}
@@ -125,6 +139,16 @@ func (s *Service) search(ctx context.Context, job *event.GenerateJob, query []fl
 			"tenant %q has no collection %q", job.Tenant, job.RAG.Collection)
 	}
 	return nil, nil
+}
+
+// place is where the embedding model's vectors are kept.
+func (s *Service) place() (vector.Index, error) {
+	m, ok := s.ports.Catalog.Current().Model(s.cfg.EmbeddingModel)
+	if !ok || m.Mode != catalog.ModeEmbedding || m.Dimensions < 1 {
+		return vector.Index{}, event.Invalid("WEIR_ROUTER_EMBEDDING_MODEL", "name an embedding model of the catalog, with its dimensions",
+			"the catalog has no embedding model %q with dimensions", s.cfg.EmbeddingModel)
+	}
+	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, nil
 }
 
 // storeDown tells the search's own time limit from the job's.

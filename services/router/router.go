@@ -1,16 +1,21 @@
 // Package router plans generate jobs: it checks the job, retrieves the sources
-// that ground its answer, builds the prompt and chooses the model. Routing
-// policy lives here and nowhere else.
+// that ground its answer, builds the prompt and chooses the model; and it decides
+// what becomes of a task that a model could not do. Routing policy lives here and
+// nowhere else.
 package router
 
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
@@ -24,7 +29,19 @@ type Service struct {
 	nc      *nats.Conn
 	store   searcher
 	metrics *metrics
-	runner  *stage.Runner
+	ports   Ports
+	guard   *guard.Guard
+	probes  probes
+	plans   *stage.Runner
+	routes  *stage.Runner
+	ready   chan struct{}
+}
+
+// Ports are the systems the router talks to.
+type Ports struct {
+	Store vector.Store
+	// Catalog is where it finds models, fallbacks and tenants.
+	Catalog guard.Catalog
 }
 
 // searcher is what the router needs of the vector store.
@@ -43,7 +60,7 @@ func Dial(cfg Config) (vector.Store, error) {
 }
 
 // New returns a router that searches store. It does no I/O.
-func New(p platform.Platform, cfg Config, store vector.Store) (*Service, error) {
+func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -52,17 +69,48 @@ func New(p platform.Platform, cfg Config, store vector.Store) (*Service, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: store, metrics: newMetrics(p.Registerer)}
-	runner := cfg.Stage("router", func(lane event.Lane, fleet int) bus.Consumer {
+	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: ports.Store, ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
+	s.guard, err = guard.New(guard.Config{
+		Bus: b, Catalog: ports.Catalog, Dial: noCalls, Worker: platform.WorkerName("router"),
+		Health: guard.DefaultSettings(), Project: true,
+		Now: p.Now, Logger: p.Logger, Registerer: platform.ServiceMetrics(p, "router"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	share := func(tenant string) float64 { return ports.Catalog.Current().Tenant(tenant).Share }
+	plans := s.stage(share, func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.JobConsumer("router", event.KindGenerate, lane, fleet)
 	})
-	runner.Timeout = 3 * cfg.RetrieveTimeout
-	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.plan), p)
+	if s.plans, err = stage.New(plans, b, stage.HandlerFunc(s.plan), p); err != nil {
+		return nil, err
+	}
+	routes := s.stage(share, bus.RouteConsumer)
+	routes.Instance = "fallback"
+	s.routes, err = stage.New(routes, b, stage.HandlerFunc(s.route), p)
 	return s, err
 }
 
+// noCalls: the router asks the guard how models are, and calls none.
+func noCalls(catalog.Provider, catalog.Model) (llm.Endpoint, error) {
+	return nil, event.Errorf(event.ClassInternal, "the router makes no calls")
+}
+
+// forever is longer than any job waits; its deadline, the search's timeout and the
+// embedder's silence end it sooner.
+const forever = 30 * 24 * time.Hour
+
+func (s *Service) stage(share func(string) float64, consumer func(event.Lane, int) bus.Consumer) stage.Config {
+	cfg := s.cfg.Stage("router", consumer)
+	cfg.Timeout = forever
+	cfg.Share = share
+	return cfg
+}
+
 // Ready is closed when the router takes jobs.
-func (s *Service) Ready() <-chan struct{} { return s.runner.Ready() }
+func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Run takes jobs until ctx ends.
-func (s *Service) Run(ctx context.Context) error { return s.runner.Run(ctx) }
+func (s *Service) Run(ctx context.Context) error {
+	return s.guard.Around(ctx, s.ready, s.plans, s.routes)
+}

@@ -1,6 +1,7 @@
 // Command bench measures Weir: the pipeline's throughput and added latency
-// beside bare JetStream doing the same hops in the same run, and the recall of
-// retrieval. It prints the figures and writes them, flat, to a JSON file.
+// beside bare JetStream doing the same hops in the same run, the recall of
+// retrieval, and the counting of tokens beside tiktoken-go/tokenizer. It prints
+// the figures and writes them, flat, to JSON files.
 package main
 
 import (
@@ -32,8 +33,16 @@ func run(ctx context.Context) error {
 	data := flag.String("data", dataDir(), "folder with the data sets (WEIR_DATA)")
 	jobs := flag.Int("jobs", 20_000, "jobs per round of the throughput measurement")
 	rounds := flag.Int("rounds", 5, "rounds; the median counts")
+	onlyTokens := flag.Bool("tokens", false, "measure the counting of tokens and nothing else")
 	flag.Parse()
 
+	counted := figures{}
+	if err := benchTokens(counted, *data, *rounds); err != nil {
+		return fmt.Errorf("tokens: %w", err)
+	}
+	if err := write(filepath.Join(*out, "tokens.json"), counted); err != nil || *onlyTokens {
+		return err
+	}
 	found := figures{}
 	if err := benchPipeline(ctx, found, *jobs, *rounds); err != nil {
 		return fmt.Errorf("pipeline: %w", err)

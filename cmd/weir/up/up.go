@@ -23,6 +23,7 @@ import (
 	"github.com/weir-dev/weir/embedded/qdrantd"
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/lifecycle"
+	"github.com/weir-dev/weir/pkg/llm/openai"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/telemetry"
 	"github.com/weir-dev/weir/services/embedder"
@@ -54,8 +55,8 @@ type Config struct {
 }
 
 // DefaultConfig embeds everything, with NATS at its usual port of this machine
-// and health at 8080. The simulator is free; it is priced like a small model,
-// so that receipts show something.
+// and health at 8080. The simulator is free; the default catalog prices it like a
+// small model, so that receipts show something.
 func DefaultConfig(dataDir string) Config {
 	cfg := Config{
 		Process: platform.DefaultConfig(), DataDir: dataDir,
@@ -64,9 +65,7 @@ func DefaultConfig(dataDir string) Config {
 		Router: router.DefaultConfig(), Generator: generator.DefaultConfig(),
 	}
 	cfg.Process.NatsURL, cfg.Process.HTTPAddr, cfg.Sim.Addr = "", "127.0.0.1:8080", "127.0.0.1:0"
-	cfg.Embedder.ProviderURL, cfg.Embedder.QdrantAddr = "", ""
-	cfg.Router.QdrantAddr, cfg.Generator.ProviderURL = "", ""
-	cfg.Embedder.Price, cfg.Generator.PromptPrice, cfg.Generator.CompletionPrice = 20, 150, 600
+	cfg.Process.SimURL, cfg.Embedder.QdrantAddr, cfg.Router.QdrantAddr = "", "", ""
 	return cfg
 }
 
@@ -146,7 +145,7 @@ func (r *runner) externals(context.Context) (members []lifecycle.Member, err err
 		}
 		members = append(members, lifecycle.Member{Name: "qdrantd", Service: r.qdrant})
 	}
-	if cfg.Embedder.ProviderURL == "" || cfg.Generator.ProviderURL == "" {
+	if cfg.Process.SimURL == "" && cfg.Process.Catalog == "" && config.Env("OPENAI_API_KEY") == "" {
 		if r.sim, err = llmsim.New(cfg.Sim); err != nil {
 			return nil, err
 		}
@@ -165,12 +164,18 @@ func (r *runner) services(ctx context.Context) ([]lifecycle.Member, error) {
 	if err := platform.EnsureStreams(ctx, p, r.cfg.Process.Stream); err != nil {
 		return nil, err
 	}
-	return Services(p, r.cfg)
+	var err error
+	if p.Catalog, err = platform.OpenCatalog(p, r.cfg.Process); err != nil {
+		return nil, err
+	}
+	members, err := Services(p, r.cfg)
+	return append(members, lifecycle.Member{Name: "catalog", Service: p.Catalog}), err
 }
 
-// Services builds the four services of a configuration with all addresses.
+// Services builds the four services of a configuration with all addresses, on the
+// platform's catalog.
 func Services(p platform.Platform, cfg Config) ([]lifecycle.Member, error) {
-	ports, err := embedder.Dial(cfg.Embedder)
+	vectors, err := embedder.DialStore(cfg.Embedder)
 	if err != nil {
 		return nil, err
 	}
@@ -178,14 +183,11 @@ func Services(p platform.Platform, cfg Config) ([]lifecycle.Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	chat, err := generator.Dial(cfg.Generator)
-	if err != nil {
-		return nil, err
-	}
+	dial := openai.NewDialer(config.Env).Dial
 	i, err1 := ingestor.New(p, cfg.Ingestor)
-	e, err2 := embedder.New(p, cfg.Embedder, ports)
-	ro, err3 := router.New(p, cfg.Router, store)
-	g, err4 := generator.New(p, cfg.Generator, chat)
+	e, err2 := embedder.New(p, cfg.Embedder, embedder.Ports{Catalog: p.Catalog, Dial: dial, Store: vectors})
+	ro, err3 := router.New(p, cfg.Router, router.Ports{Catalog: p.Catalog, Store: store})
+	g, err4 := generator.New(p, cfg.Generator, generator.Ports{Catalog: p.Catalog, Dial: dial})
 	return []lifecycle.Member{
 		{Name: "ingestor", Service: i}, {Name: "embedder", Service: e},
 		{Name: "router", Service: ro}, {Name: "generator", Service: g},
@@ -208,10 +210,8 @@ func (r *runner) fillAddresses() {
 			*addr = r.qdrant.Addr()
 		}
 	}
-	for _, url := range []*string{&r.cfg.Embedder.ProviderURL, &r.cfg.Generator.ProviderURL} {
-		if *url == "" {
-			*url = r.sim.URL()
-		}
+	if r.sim != nil {
+		r.cfg.Process.SimURL = r.sim.URL()
 	}
 }
 

@@ -1,6 +1,7 @@
 package llmtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
@@ -19,22 +21,26 @@ const fakeDimensions = 16
 var (
 	_ llm.Chat     = (*Fake)(nil)
 	_ llm.Embedder = (*Fake)(nil)
+	_ llm.Reranker = (*Fake)(nil)
 )
 
 // Fake is a language model without latency. Its zero value echoes the last
-// message and embeds texts into vectors of 16 dimensions that depend on the
-// text alone. It is safe for concurrent use; set its fields before the first.
+// message, embeds texts into vectors of 16 dimensions that depend on the text
+// alone, and scores documents by the part of the query's words that they hold.
+// It is safe for concurrent use; set its fields before the first.
 type Fake struct {
-	// ChatFunc and EmbedFunc replace the default behaviour; the calls are
-	// recorded all the same.
-	ChatFunc  func(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error)
-	EmbedFunc func(ctx context.Context, req llm.EmbedRequest) (llm.EmbedResponse, error)
+	// ChatFunc, EmbedFunc and RerankFunc replace the default behaviour, Meta
+	// included; the calls are recorded all the same.
+	ChatFunc   func(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error)
+	EmbedFunc  func(ctx context.Context, req llm.EmbedRequest) (llm.EmbedResponse, error)
+	RerankFunc func(ctx context.Context, req llm.RerankRequest) (llm.RerankResponse, error)
 	// Models are the models that exist; none means any.
 	Models []string
 
-	mu     sync.Mutex
-	chats  []llm.ChatRequest
-	embeds []llm.EmbedRequest
+	mu      sync.Mutex
+	chats   []llm.ChatRequest
+	embeds  []llm.EmbedRequest
+	reranks []llm.RerankRequest
 }
 
 // Chats returns the chat requests so far, in order of arrival.
@@ -51,6 +57,13 @@ func (f *Fake) Embeds() []llm.EmbedRequest {
 	return slices.Clone(f.embeds)
 }
 
+// Reranks returns the rerank requests so far, in order of arrival.
+func (f *Fake) Reranks() []llm.RerankRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.reranks)
+}
+
 // Chat implements llm.Chat.
 func (f *Fake) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error) {
 	f.mu.Lock()
@@ -59,7 +72,7 @@ func (f *Fake) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse,
 	if f.ChatFunc != nil {
 		return f.ChatFunc(ctx, req)
 	}
-	if err := f.check(ctx, req.Model, "messages", len(req.Messages)); err != nil {
+	if err := f.check(ctx, call{req.Meta, req.Model, "messages", len(req.Messages)}); err != nil {
 		return llm.ChatResponse{}, err
 	}
 	pieces := strings.SplitAfter("Echo: "+req.Messages[len(req.Messages)-1].Content, " ")
@@ -94,7 +107,7 @@ func (f *Fake) Embed(ctx context.Context, req llm.EmbedRequest) (llm.EmbedRespon
 	if f.EmbedFunc != nil {
 		return f.EmbedFunc(ctx, req)
 	}
-	if err := f.check(ctx, req.Model, "inputs", len(req.Inputs)); err != nil {
+	if err := f.check(ctx, call{req.Meta, req.Model, "inputs", len(req.Inputs)}); err != nil {
 		return llm.EmbedResponse{}, err
 	}
 	dims := fakeDimensions
@@ -109,16 +122,69 @@ func (f *Fake) Embed(ctx context.Context, req llm.EmbedRequest) (llm.EmbedRespon
 	return out, nil
 }
 
-// check refuses what every adapter refuses.
-func (f *Fake) check(ctx context.Context, model, field string, n int) error {
+// Rerank implements llm.Reranker.
+func (f *Fake) Rerank(ctx context.Context, req llm.RerankRequest) (llm.RerankResponse, error) {
+	req.Documents = slices.Clone(req.Documents)
+	f.mu.Lock()
+	f.reranks = append(f.reranks, req)
+	f.mu.Unlock()
+	if f.RerankFunc != nil {
+		return f.RerankFunc(ctx, req)
+	}
+	if err := f.check(ctx, call{req.Meta, req.Model, "documents", len(req.Documents)}); err != nil {
+		return llm.RerankResponse{}, err
+	}
+	out := llm.RerankResponse{Model: req.Model}
+	for i, text := range req.Documents {
+		out.Results = append(out.Results, llm.Ranked{Index: i, Score: overlap(req.Query, text)})
+		out.Usage.PromptTokens += 1 + len(strings.Fields(text))
+	}
+	slices.SortStableFunc(out.Results, func(a, b llm.Ranked) int { return cmp.Compare(b.Score, a.Score) })
+	if req.TopN > 0 {
+		out.Results = out.Results[:min(req.TopN, len(out.Results))]
+	}
+	return out, nil
+}
+
+// overlap is the part of the query's words that text holds.
+func overlap(query, text string) float64 {
+	words := strings.Fields(strings.ToLower(query))
+	in := strings.Fields(strings.ToLower(text))
+	found := 0
+	for _, w := range words {
+		if slices.Contains(in, w) {
+			found++
+		}
+	}
+	return float64(found) / float64(max(1, len(words)))
+}
+
+// call is what all requests have in common: n things in field for a model.
+type call struct {
+	meta  *llm.Meta
+	model string
+	field string
+	n     int
+}
+
+// check refuses what every adapter refuses and fills in the call's Meta.
+func (f *Fake) check(ctx context.Context, c call) error {
+	meta := llm.Meta{}
+	if c.meta != nil {
+		defer func() { *c.meta = meta }()
+	}
 	switch {
+	case c.model == "":
+		return event.Invalid("model", "name a model", "no model")
+	case c.n == 0:
+		return event.Invalid(c.field, "send at least one", "no %s", c.field)
 	case ctx.Err() != nil:
 		return event.AsError(fmt.Errorf("fake call: %w", ctx.Err()))
-	case model == "" || len(f.Models) > 0 && !slices.Contains(f.Models, model):
-		return event.Invalid("model", "use a model that exists", "no model %q", model)
-	case n == 0:
-		return event.Invalid(field, "send at least one", "no %s", field)
+	case len(f.Models) > 0 && !slices.Contains(f.Models, c.model):
+		meta = llm.Meta{Sent: true, Status: 404}
+		return event.Invalid("model", "use a model that exists", "no model %q", c.model)
 	}
+	meta = llm.Meta{Sent: true, Status: 200, TTFT: time.Millisecond}
 	return nil
 }
 

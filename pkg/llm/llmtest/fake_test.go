@@ -12,9 +12,9 @@ import (
 func TestFakePassesTheSuite(t *testing.T) {
 	t.Parallel()
 	llmtest.Run(t, func(*testing.T) llmtest.Subject {
-		f := &llmtest.Fake{Models: []string{"chat", "embed"}}
+		f := &llmtest.Fake{Models: []string{"chat", "embed", "rerank"}}
 		return llmtest.Subject{
-			Chat: f, Embedder: f, ChatModel: "chat", EmbedModel: "embed", UnknownModel: "nobody",
+			Chat: f, Embedder: f, Reranker: f, ChatModel: "chat", EmbedModel: "embed", RerankModel: "rerank", UnknownModel: "nobody",
 			ShorterDimensions: 4, ReportsUsage: true,
 		}
 	})
@@ -26,12 +26,21 @@ func TestFakeRecordsAndCallsItsFuncs(t *testing.T) {
 	f := &llmtest.Fake{
 		ChatFunc:  func(context.Context, llm.ChatRequest) (llm.ChatResponse, error) { return llm.ChatResponse{}, boom },
 		EmbedFunc: func(context.Context, llm.EmbedRequest) (llm.EmbedResponse, error) { return llm.EmbedResponse{}, boom },
+		RerankFunc: func(context.Context, llm.RerankRequest) (llm.RerankResponse, error) {
+			return llm.RerankResponse{}, boom
+		},
 	}
 	if _, err := f.Chat(t.Context(), llm.ChatRequest{Model: "a"}); !errors.Is(err, boom) {
 		t.Errorf("got %v, want %v", err, boom)
 	}
 	if _, err := f.Embed(t.Context(), llm.EmbedRequest{Model: "b"}); !errors.Is(err, boom) {
 		t.Errorf("got %v, want %v", err, boom)
+	}
+	if _, err := f.Rerank(t.Context(), llm.RerankRequest{Model: "c"}); !errors.Is(err, boom) {
+		t.Errorf("got %v, want %v", err, boom)
+	}
+	if len(f.Reranks()) != 1 || f.Reranks()[0].Model != "c" {
+		t.Errorf("recorded %+v", f.Reranks())
 	}
 	if len(f.Chats()) != 1 || f.Chats()[0].Model != "a" || len(f.Embeds()) != 1 || f.Embeds()[0].Model != "b" {
 		t.Errorf("recorded %+v and %+v", f.Chats(), f.Embeds())

@@ -1,5 +1,5 @@
 // Package llmtest holds what tests of language models need: the suite every
-// llm.Chat and llm.Embedder must pass, and a fake for tests of their users.
+// llm.Chat, llm.Embedder and llm.Reranker must pass, and a fake for tests of their users.
 package llmtest
 
 import (
@@ -17,12 +17,14 @@ import (
 
 // Subject is an adapter under test with what it serves.
 type Subject struct {
-	// Chat and Embedder are tested when set.
+	// Chat, Embedder and Reranker are tested when set.
 	Chat     llm.Chat
 	Embedder llm.Embedder
-	// ChatModel and EmbedModel are models that exist.
-	ChatModel  string
-	EmbedModel string
+	Reranker llm.Reranker
+	// ChatModel, EmbedModel and RerankModel are models that exist.
+	ChatModel   string
+	EmbedModel  string
+	RerankModel string
 	// UnknownModel is one that doesn't; "" leaves those tests out.
 	UnknownModel string
 	// ShorterDimensions is a length the embedding model can shorten its
@@ -38,12 +40,12 @@ type Factory func(t *testing.T) Subject
 // longPrompt gets an answer of more than a few tokens from any model.
 const longPrompt = "Repeat this sentence word for word: the quick brown fox jumps over the lazy dog while the patient turtle counts seven red boats."
 
-// Run checks the contract of llm.Chat and llm.Embedder.
+// Run checks the contract of llm.Chat, llm.Embedder and llm.Reranker.
 func Run(t *testing.T, factory Factory) {
 	t.Helper()
 	s := factory(t)
-	if s.Chat == nil && s.Embedder == nil {
-		t.Fatal("the factory returned neither a Chat nor an Embedder")
+	if s.Chat == nil && s.Embedder == nil && s.Reranker == nil {
+		t.Fatal("the factory returned no Chat, Embedder or Reranker")
 	}
 	if s.Chat != nil {
 		runAll(t, factory, "Chat", map[string]func(*testing.T, Subject){
@@ -54,6 +56,7 @@ func Run(t *testing.T, factory Factory) {
 			"ContextErrors":     chatContext,
 			"CancelWhileStream": chatCancelInside,
 			"InvalidRequests":   chatInvalid,
+			"Meta":              chatMeta,
 			"Concurrent":        chatConcurrent,
 		})
 	}
@@ -63,7 +66,16 @@ func Run(t *testing.T, factory Factory) {
 			"Dimensions":      embedDimensions,
 			"ContextErrors":   embedContext,
 			"InvalidRequests": embedInvalid,
+			"Meta":            embedMeta,
 			"Concurrent":      embedConcurrent,
+		})
+	}
+	if s.Reranker != nil {
+		runAll(t, factory, "Rerank", map[string]func(*testing.T, Subject){
+			"BestFirst":       rerankOrder,
+			"ContextErrors":   rerankContext,
+			"InvalidRequests": rerankInvalid,
+			"Meta":            rerankMeta,
 		})
 	}
 }

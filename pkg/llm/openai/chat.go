@@ -13,6 +13,9 @@ import (
 	"github.com/weir-dev/weir/pkg/llm"
 )
 
+// streamOptions is the field with what a stream should hold beside the text.
+const streamOptions = "stream_options"
+
 // maxTextBytes bounds a completion.
 const maxTextBytes = 16 << 20
 
@@ -22,25 +25,15 @@ const maxTextBytes = 16 << 20
 // A completion without any text is an error, as is a refusal; one cut off by
 // the token limit is a response with FinishReason "length".
 func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error) {
-	const doing = "chat completion"
-	if req.Model == "" {
-		return llm.ChatResponse{}, event.Invalid("model", "name a model of the provider", "%s: no model", doing)
+	cl := &call{doing: "chat completion", stream: true, patch: c.chatPatch(req), idempotencyKey: req.IdempotencyKey}
+	callCtx, end := c.begin(ctx, cl, req.Meta)
+	defer end()
+	if err := cl.check(ctx, req.Model, "messages", len(req.Messages)); err != nil {
+		return llm.ChatResponse{}, err
 	}
-	if len(req.Messages) == 0 {
-		return llm.ChatResponse{}, event.Invalid("messages", "send at least one message", "%s: no messages", doing)
-	}
-	if ctx.Err() != nil {
-		return llm.ChatResponse{}, contextError(ctx, doing)
-	}
-	callCtx, dog := watch(ctx, c.cfg.Timeouts, true)
-	defer dog.stop()
-	cl := &call{stream: true, patch: c.chatPatch(req), idempotencyKey: req.IdempotencyKey, watch: dog}
-	stream, err := c.api.CreateChatCompletionStream(withCall(callCtx, cl), goopenai.ChatCompletionRequest{
-		Model:         alias,
-		StreamOptions: &goopenai.StreamOptions{IncludeUsage: true},
-	})
+	stream, err := c.api.CreateChatCompletionStream(callCtx, goopenai.ChatCompletionRequest{Model: alias})
 	if err != nil {
-		return llm.ChatResponse{}, c.wrap(ctx, callCtx, cl, doing, err)
+		return llm.ChatResponse{}, c.wrap(ctx, cl, err)
 	}
 	defer stream.Close() //nolint:errcheck // read only
 	a := answer{onDelta: req.OnDelta}
@@ -49,19 +42,23 @@ func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatRespons
 		if errors.As(err, &aborted) {
 			return llm.ChatResponse{}, aborted.err
 		}
-		return llm.ChatResponse{}, c.wrap(ctx, callCtx, cl, doing, err)
+		return llm.ChatResponse{}, c.wrap(ctx, cl, err)
 	}
-	return a.response(doing)
+	return a.response(cl)
 }
 
 // chatPatch is the request's body over what go-openai would send.
 func (c *Client) chatPatch(req llm.ChatRequest) map[string]any {
 	patch := maps.Clone(c.cfg.ExtraBody)
-	if patch == nil {
-		patch = map[string]any{}
-	}
 	delete(patch, "stream")
-	delete(patch, "stream_options")
+	if isOn(c.cfg.Dialect.StreamUsage) {
+		options := map[string]any{}
+		if extra, ok := patch[streamOptions].(map[string]any); ok {
+			maps.Copy(options, extra)
+		}
+		options["include_usage"] = true
+		patch[streamOptions] = options
+	}
 	patch["model"] = req.Model
 	patch["messages"] = req.Messages
 	if req.MaxTokens > 0 {
@@ -88,7 +85,6 @@ type answer struct {
 	refusal strings.Builder
 	finish  string
 	model   string
-	usage   llm.Usage
 }
 
 // read consumes the stream to its end mark.
@@ -111,12 +107,6 @@ func (a *answer) read(stream *goopenai.ChatCompletionStream) error {
 func (a *answer) add(chunk goopenai.ChatCompletionStreamResponse) error {
 	if chunk.Model != "" {
 		a.model = chunk.Model
-	}
-	if u := chunk.Usage; u != nil {
-		a.usage = llm.Usage{PromptTokens: u.PromptTokens, CompletionTokens: u.CompletionTokens}
-		if u.PromptTokensDetails != nil {
-			a.usage.CachedTokens = u.PromptTokensDetails.CachedTokens
-		}
 	}
 	for _, choice := range chunk.Choices {
 		if choice.Index != 0 {
@@ -151,7 +141,8 @@ func (a *answer) addText(piece string) error {
 }
 
 // response judges the whole completion.
-func (a *answer) response(doing string) (llm.ChatResponse, error) {
+func (a *answer) response(cl *call) (llm.ChatResponse, error) {
+	doing := cl.doing
 	switch {
 	case a.refusal.Len() > 0:
 		return llm.ChatResponse{}, event.Errorf(event.ClassContent, "%s: the model refused: %s", doing, cutText(a.refusal.String(), maxMessage))
@@ -166,5 +157,5 @@ func (a *answer) response(doing string) (llm.ChatResponse, error) {
 	case strings.TrimSpace(a.text.String()) == "":
 		return llm.ChatResponse{}, event.Errorf(event.ClassUnavailable, "%s: empty completion (finish_reason %s)", doing, a.finish)
 	}
-	return llm.ChatResponse{Text: a.text.String(), FinishReason: a.finish, Model: a.model, Usage: a.usage}, nil
+	return llm.ChatResponse{Text: a.text.String(), FinishReason: a.finish, Model: a.model, ServiceTier: cl.tier, Usage: cl.usage}, nil
 }

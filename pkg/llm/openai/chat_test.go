@@ -210,7 +210,7 @@ func TestInvalidRequestsAreNotSent(t *testing.T) {
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	var opened atomic.Int32
-	release := make(chan struct{}, 20)
+	release := make(chan struct{}, 50)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		streams(wholeStream)(w, r)
 		_ = http.NewResponseController(w).Flush()
@@ -227,14 +227,20 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	srv.Start()
 	defer srv.Close()
 	c := clientFor(t, Config{BaseURL: srv.URL})
-	for range 20 {
-		time.AfterFunc(5*time.Millisecond, func() { release <- struct{}{} })
-		if _, err := ask(t.Context(), c); err != nil {
+	for range 50 {
+		req := hi()
+		req.OnDelta = func(text string) error {
+			if text == "Hello" {
+				release <- struct{}{}
+			}
+			return nil
+		}
+		if _, err := c.Chat(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := opened.Load(); n > 2 {
-		t.Errorf("%d connections for 20 calls one after another", n)
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections for 50 calls one after another, want 1", n)
 	}
 }
 

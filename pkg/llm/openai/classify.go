@@ -1,13 +1,12 @@
 package openai
 
 import (
-	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 )
 
@@ -22,6 +21,8 @@ type rule struct {
 	hint     string
 }
 
+const rampHint = "let the traffic grow more slowly"
+
 // rules are tried in order; the first that matches decides. Codes and texts of
 // OpenAI, Azure, Anthropic, Gemini, Groq, OpenRouter, vLLM, Ollama and TEI.
 var rules = []rule{ //nolint:gochecknoglobals // a table, never written
@@ -29,6 +30,8 @@ var rules = []rule{ //nolint:gochecknoglobals // a table, never written
 	{words: []string{"insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit_reached", "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_credits"},
 		class: event.ClassQuota, hint: "check the plan and the billing of the provider account"},
 	{statuses: []int{402}, class: event.ClassQuota, hint: "check the credit of the provider account"},
+	{from: 400, to: 429, contains: []string{"credit balance is too low", "specified api usage limits"},
+		class: event.ClassQuota, hint: "check the credit and the spend limit of the provider account"},
 	{statuses: []int{429}, match: zeroLimit, class: event.ClassQuota, hint: "the account has no quota for this model"},
 
 	// Waiting does not help: larger than a limit.
@@ -41,11 +44,16 @@ var rules = []rule{ //nolint:gochecknoglobals // a table, never written
 
 	{words: []string{"content_filter", "content_policy_violation", "responsibleaipolicyviolation", "moderation_blocked"},
 		class: event.ClassContent, hint: "the provider's content filter refused it"},
+	{statuses: []int{403}, contains: []string{"input was flagged"}, class: event.ClassContent, hint: "the provider's moderation refused it"},
 	{words: []string{"invalid_api_key", "authentication_error", "permission_error", "permission_denied", "unauthenticated"},
 		class: event.ClassAuth, hint: "check the API key and its permissions"},
 	{statuses: []int{401, 403}, class: event.ClassAuth, hint: "check the API key and its permissions"},
 
-	{words: []string{"slow_down", "rate_limit_exceeded", "rate_limit_error", "too_many_requests", "tokens", "requests", "resource_exhausted", "capacity_exceeded"},
+	// Within the limits, but the traffic grew too fast.
+	{words: []string{"slow_down"}, class: event.ClassRamp, hint: rampHint},
+	{statuses: []int{429, 503}, contains: []string{"slow down", "acceleration limit", "usage increase rate"}, class: event.ClassRamp, hint: rampHint},
+
+	{words: []string{"rate_limit_exceeded", "rate_limit_error", "too_many_requests", "tokens", "requests", "resource_exhausted", "capacity_exceeded"},
 		class: event.ClassThrottled},
 	{statuses: []int{429, 498}, class: event.ClassThrottled},
 
@@ -59,14 +67,23 @@ var rules = []rule{ //nolint:gochecknoglobals // a table, never written
 }
 
 // classify turns a provider's failure into an error of our own: the one place
-// where status, code, type and message become a class and a wait.
-func classify(f *failure) *event.Error {
+// where status, code, type and message become a class and a wait. The dialect's
+// rules come before the common ones.
+func classify(f *failure, d *catalog.Dialect) *event.Error {
 	out := &event.Error{Class: event.ClassUnavailable, Message: f.message, Err: f}
-	if i := slices.IndexFunc(rules, func(r rule) bool { return r.matches(f) }); i >= 0 {
-		out.Class, out.Hint = rules[i].class, rules[i].hint
+	all := slices.Concat(ownRules(d.Errors), rules)
+	if i := slices.IndexFunc(all, func(r rule) bool { return r.matches(f) }); i >= 0 {
+		out.Class, out.Hint = all[i].class, all[i].hint
 	}
-	if out.Class.Retryable() {
-		out.RetryAfter = retryAfter(f)
+	wait := retryAfter(f, d.RetryHints)
+	if out.Class == event.ClassThrottled {
+		wait = max(wait, restOfDay(f, &d.Limiter))
+		if wait > longWait || f.perDay || wait == 0 && namesDay.MatchString(f.message) {
+			out.Class, out.Hint = event.ClassQuota, "the quota of a day or longer is used up"
+		}
+	}
+	if out.Class.Retryable() || out.Class == event.ClassQuota && (wait > longWait || f.perDay) {
+		out.RetryAfter = wait
 	}
 	if out.Class == event.ClassInvalid {
 		out.Field = f.param
@@ -76,6 +93,19 @@ func classify(f *failure) *event.Error {
 	}
 	if f.status > 0 {
 		out.Message = "status " + strconv.Itoa(f.status) + ": " + out.Message
+	}
+	return out
+}
+
+// ownRules are a dialect's rules.
+func ownRules(own []catalog.ErrorRule) []rule {
+	out := make([]rule, 0, len(own))
+	for _, r := range own {
+		parts := make([]string, len(r.Contains))
+		for i, part := range r.Contains {
+			parts[i] = strings.ToLower(part)
+		}
+		out = append(out, rule{statuses: r.Status, words: r.Code, contains: parts, class: r.Class, hint: r.Hint})
 	}
 	return out
 }
@@ -92,15 +122,26 @@ func (r *rule) matches(f *failure) bool {
 }
 
 var (
-	limitPattern     = regexp.MustCompile(`(?i)\blimit:?\s+(\d+)`)
-	requestedPattern = regexp.MustCompile(`(?i)\brequested:?\s+(\d+)`)
+	limitPattern     = regexp.MustCompile(`(?i)\blimit:?\s+(\d[\d,.]*)`)
+	requestedPattern = regexp.MustCompile(`(?i)\brequested:?\s+(\d[\d,.]*)`)
 )
 
-// zeroLimit finds "limit: 0": a model the account may not use at all.
-func zeroLimit(f *failure) bool {
-	m := limitPattern.FindStringSubmatch(f.message)
-	return m != nil && strings.Trim(m[1], "0") == ""
+// number is the first count that pattern finds in message, with or without
+// commas; -1 if there is none.
+func number(pattern *regexp.Regexp, message string) float64 {
+	m := pattern.FindStringSubmatch(message)
+	if m == nil {
+		return -1
+	}
+	n, err := strconv.ParseFloat(strings.TrimRight(strings.ReplaceAll(m[1], ",", ""), "."), 64)
+	if err != nil {
+		return -1
+	}
+	return n
 }
+
+// zeroLimit finds "limit: 0": a model the account may not use at all.
+func zeroLimit(f *failure) bool { return number(limitPattern, f.message) == 0 }
 
 // aboveWholeLimit finds a request that is larger than the whole limit per
 // minute, which no waiting makes possible.
@@ -108,49 +149,6 @@ func aboveWholeLimit(f *failure) bool {
 	if strings.HasPrefix(strings.ToLower(f.message), "request too large") {
 		return true
 	}
-	limit, requested := limitPattern.FindStringSubmatch(f.message), requestedPattern.FindStringSubmatch(f.message)
-	if limit == nil || requested == nil {
-		return false
-	}
-	l, errL := strconv.ParseInt(limit[1], 10, 64)
-	r, errR := strconv.ParseInt(requested[1], 10, 64)
-	return errL == nil && errR == nil && r > l
-}
-
-// maxRetryAfter bounds the wait a provider may ask for; quotas renew monthly.
-const maxRetryAfter = 31 * 24 * time.Hour
-
-var tryAgainPattern = regexp.MustCompile(`(?i)(?:try again|retry) in ((?:\d+(?:\.\d+)?(?:ms|s|m|h))+)`)
-
-// retryAfter is the wait a failure asks for, 0 if none: the headers
-// retry-after-ms and retry-after (seconds or an HTTP date), the body's
-// retryDelay, "try again in 1.2s" in the message.
-func retryAfter(f *failure) time.Duration {
-	if ms, err := strconv.ParseFloat(strings.TrimSpace(f.header.Get("Retry-After-Ms")), 64); err == nil && ms > 0 {
-		return bounded(ms * float64(time.Millisecond))
-	}
-	value := strings.TrimSpace(f.header.Get("Retry-After"))
-	if s, err := strconv.ParseFloat(value, 64); err == nil && s > 0 {
-		return bounded(s * float64(time.Second))
-	}
-	if at, err := http.ParseTime(value); err == nil && at.After(f.now) {
-		return bounded(float64(at.Sub(f.now)))
-	}
-	if f.retryDelay > 0 {
-		return bounded(float64(f.retryDelay))
-	}
-	if m := tryAgainPattern.FindStringSubmatch(f.message); m != nil {
-		if d, err := time.ParseDuration(m[1]); err == nil {
-			return bounded(float64(d))
-		}
-	}
-	return 0
-}
-
-// bounded limits a wait in nanoseconds to maxRetryAfter.
-func bounded(ns float64) time.Duration {
-	if !(ns < float64(maxRetryAfter)) {
-		return maxRetryAfter
-	}
-	return time.Duration(ns)
+	limit := number(limitPattern, f.message)
+	return limit >= 0 && number(requestedPattern, f.message) > limit
 }

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,37 +24,12 @@ const (
 	drainWait = 250 * time.Millisecond
 )
 
-// call is what one request wants from the doer, and what the doer saw.
-type call struct {
-	stream bool
-	// patch replaces top-level fields of the JSON body.
-	patch map[string]any
-	// idempotencyKey is sent as Idempotency-Key when set.
-	idempotencyKey string
-	// watch stops the call when the provider is silent; nil without timers.
-	watch *watchdog
-
-	// Filled by the doer:
-	status  int
-	header  http.Header
-	head    []byte   // first bytes of an answer that is not a stream
-	failure *failure // what the provider reported, nil if nothing
-	done    bool     // the stream ended with [DONE]
-}
-
-type callKey struct{}
-
-// withCall attaches c to ctx for the doer.
-func withCall(ctx context.Context, c *call) context.Context {
-	return context.WithValue(ctx, callKey{}, c)
-}
-
 // doer is the HTTPDoer under go-openai. Around each request it sets headers,
 // patches the body, and makes the answer honest: any error body has OpenAI's
 // shape, a stream is a stream that ends with [DONE] or with an error.
 type doer struct {
 	client *http.Client
-	secret string // the API key, never shown in an error
+	cfg    Config
 	now    func() time.Time
 }
 
@@ -63,15 +37,12 @@ type doer struct {
 func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	c, ok := req.Context().Value(callKey{}).(*call)
 	if !ok {
-		c = &call{}
+		return nil, errors.New("a request without a call")
 	}
 	if err := patchBody(req, c.patch); err != nil {
 		return nil, err
 	}
-	if c.idempotencyKey != "" {
-		req.Header.Set("Idempotency-Key", c.idempotencyKey)
-	}
-	req.Header.Del("Connection") // go-openai's "keep-alive" is the default and illegal in HTTP/2
+	d.address(req, c)
 	propagation.TraceContext{}.Inject(req.Context(), propagation.HeaderCarrier(req.Header))
 	resp, err := d.client.Do(req)
 	if err != nil {
@@ -81,28 +52,57 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
-		return d.fail(c, resp, resp.StatusCode)
+		return d.fail(c, resp, resp.StatusCode), nil
 	case c.stream && mediaType != "text/event-stream":
-		return d.fail(c, resp, http.StatusBadGateway)
+		return d.fail(c, resp, http.StatusBadGateway), nil
 	case c.stream:
-		resp.Body = &streamBody{call: c, body: resp.Body, events: newEventReader(resp.Body), secret: d.secret}
+		resp.Body = &streamBody{call: c, doer: d, body: resp.Body, events: newEventReader(resp.Body)}
 	case mediaType == "text/html":
-		return d.fail(c, resp, http.StatusBadGateway)
+		return d.fail(c, resp, http.StatusBadGateway), nil
 	default:
-		resp.Body = &headBody{call: c, ReadCloser: resp.Body}
+		resp.Body = &headBody{call: c, now: d.now, ReadCloser: resp.Body}
+		if c.base64 {
+			resp.Body, err = numbersToBase64(resp.Body)
+		}
 	}
-	return resp, nil
+	return resp, err
+}
+
+// address sets what goes beside the body: the configured headers and query, the
+// key, the idempotency key.
+func (d *doer) address(req *http.Request, c *call) {
+	if len(d.cfg.Query) > 0 {
+		query := req.URL.Query()
+		for name, value := range d.cfg.Query {
+			query.Set(name, value)
+		}
+		req.URL.RawQuery = query.Encode()
+	}
+	req.Header.Del("Connection") // go-openai's "keep-alive" is the default and illegal in HTTP/2
+	for name, value := range d.cfg.Headers {
+		req.Header.Set(name, value)
+	}
+	switch auth := d.cfg.Dialect.Auth; {
+	case d.cfg.APIKey == "" || auth == authNone:
+	case auth == "" || auth == authBearer:
+		req.Header.Set("Authorization", "Bearer "+d.cfg.APIKey)
+	default:
+		req.Header.Set(auth, d.cfg.APIKey)
+	}
+	if name := d.cfg.Dialect.IdempotencyHeader; name != "" && c.idempotencyKey != "" {
+		// Not in canonical case: net/http sends a request with an Idempotency-Key
+		// twice when its connection breaks, and providers would bill it twice.
+		req.Header[strings.ToLower(name)] = []string{c.idempotencyKey}
+	}
 }
 
 // fail reads the error in resp, notes it in c and gives resp OpenAI's shape.
 // status is the one to report; an answer with status 2xx that carries an error
-// with a status of its own reports that.
-func (d *doer) fail(c *call, resp *http.Response, status int) (*http.Response, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+// with a status of its own reports that. A body that breaks off or never comes
+// leaves the status.
+func (d *doer) fail(c *call, resp *http.Response, status int) *http.Response {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
 	_ = resp.Body.Close()
-	if err != nil && len(body) == 0 {
-		return nil, fmt.Errorf("reading the error with status %d: %w", resp.StatusCode, err)
-	}
 	f := parseFailure(status, body)
 	switch {
 	case resp.StatusCode/100 == 3:
@@ -113,21 +113,27 @@ func (d *doer) fail(c *call, resp *http.Response, status int) (*http.Response, e
 	case resp.StatusCode/100 == 2:
 		f.message = fmt.Sprintf("the endpoint answered with status %d and content type %q: %s", resp.StatusCode, resp.Header.Get("Content-Type"), f.message)
 	}
-	f.redact(d.secret)
-	f.header = resp.Header
-	f.now = d.now()
-	c.failure = f
+	d.note(c, f)
 	resp.StatusCode, resp.Status = f.status, strconv.Itoa(f.status)+" "+http.StatusText(f.status)
 	normal := f.json()
 	resp.Body = io.NopCloser(strings.NewReader(normal))
 	resp.ContentLength = int64(len(normal))
-	return resp, nil
+	return resp
+}
+
+// note keeps what the provider reported, with what is needed to classify it.
+func (d *doer) note(c *call, f *failure) {
+	f.redact(d.cfg.APIKey)
+	f.header = c.header
+	f.now = serverTime(c.header, d.now())
+	c.failure = f
 }
 
 // headBody keeps the first bytes of a body for an error message and bounds it.
 type headBody struct {
 	io.ReadCloser
 	call *call
+	now  func() time.Time
 	read int64
 }
 
@@ -135,6 +141,9 @@ type headBody struct {
 func (b *headBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
+	if n > 0 && b.call.ttft == 0 {
+		b.call.ttft = max(b.now().Sub(b.call.started), 1)
+	}
 	if room := maxErrorBytes - len(b.call.head); room > 0 {
 		b.call.head = append(b.call.head, p[:min(n, room)]...)
 	}
@@ -148,9 +157,9 @@ func (b *headBody) Read(p []byte) (int, error) {
 // at the end. It turns everything else into an error.
 type streamBody struct {
 	call    *call
+	doer    *doer
 	body    io.ReadCloser
 	events  *eventReader
-	secret  string
 	pending []byte
 	err     error
 	once    sync.Once
@@ -172,27 +181,26 @@ func (s *streamBody) Read(p []byte) (int, error) {
 // next returns the next line for go-openai.
 func (s *streamBody) next() ([]byte, error) {
 	ev, err := s.events.next(s.call.watch.alive)
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errTruncated
-		}
+	switch {
+	case errors.Is(err, io.EOF) && s.call.finished && s.doer.cfg.Dialect.DoneMarker == optional:
+		ev.data = doneMarker
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errTruncated
+	case err != nil:
 		return nil, err
 	}
-	if strings.TrimSpace(ev.data) == "[DONE]" {
+	if strings.TrimSpace(ev.data) == doneMarker {
 		s.call.done = true
-		return []byte("data: [DONE]\n"), io.EOF
+		return []byte("data: " + doneMarker + "\n"), io.EOF
 	}
-	if f := frameFailure(ev); f != nil {
-		f.redact(s.secret)
-		s.call.failure = f
-		return nil, f
+	frame := parseFrame(ev)
+	if frame.failure != nil {
+		s.doer.note(s.call, frame.failure)
+		return nil, frame.failure
 	}
-	s.call.watch.token()
-	line, err := compactLine(ev.data)
-	if err != nil {
-		return nil, err
-	}
-	return line, nil
+	frame.keep(s.call)
+	s.call.token(s.doer.now())
+	return compactLine(ev.data)
 }
 
 // Close drains what follows [DONE], so that the connection can be used again,

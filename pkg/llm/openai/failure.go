@@ -25,6 +25,10 @@ type failure struct {
 	now     time.Time // when it was received; HTTP dates count from here
 	// retryDelay is the wait the body asks for, 0 if none.
 	retryDelay time.Duration
+	// perDay says that the body names a daily quota (Gemini).
+	perDay bool
+	// requestID is the one in the body (Anthropic).
+	requestID string
 	// given says that the body was an error object, not some other text.
 	given bool
 }
@@ -87,6 +91,7 @@ func parseFailure(status int, body []byte) *failure {
 
 // fromObject reads the fields of a JSON error.
 func (f *failure) fromObject(top map[string]json.RawMessage) {
+	f.requestID = text(top["request_id"])
 	var inner map[string]json.RawMessage
 	switch {
 	case json.Unmarshal(top["error"], &inner) == nil && inner != nil:
@@ -119,7 +124,8 @@ func (f *failure) fromFields(fields map[string]json.RawMessage) {
 	}
 }
 
-// fromDetails reads the wait Gemini asks for and Anthropic's spend limit.
+// fromDetails reads the wait Gemini asks for and the quota that is used up, and
+// Anthropic's spend limit.
 func (f *failure) fromDetails(raw json.RawMessage) {
 	var one struct {
 		ErrorCode string `json:"error_code"`
@@ -129,6 +135,9 @@ func (f *failure) fromDetails(raw json.RawMessage) {
 	}
 	var list []struct {
 		RetryDelay string `json:"retryDelay"`
+		Violations []struct {
+			QuotaID string `json:"quotaId"`
+		} `json:"violations"`
 	}
 	if json.Unmarshal(raw, &list) != nil {
 		return
@@ -136,6 +145,9 @@ func (f *failure) fromDetails(raw json.RawMessage) {
 	for _, d := range list {
 		if wait, err := time.ParseDuration(d.RetryDelay); err == nil && wait > 0 {
 			f.retryDelay = wait
+		}
+		for _, v := range d.Violations {
+			f.perDay = f.perDay || strings.Contains(v.QuotaID, "PerDay")
 		}
 	}
 }

@@ -26,11 +26,15 @@ const (
 )
 
 // setup starts a server with handler and returns a client for it.
-func setup(t *testing.T, handler http.HandlerFunc) *Client {
+func setup(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) *Client {
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	return clientFor(t, Config{BaseURL: srv.URL + "/v1", APIKey: "sk-secret-key"})
+	cfg := Config{BaseURL: srv.URL + "/v1", APIKey: "sk-secret-key"}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return clientFor(t, cfg)
 }
 
 func clientFor(t *testing.T, cfg Config) *Client {
@@ -61,7 +65,11 @@ func replies(status int, contentType, body string) http.HandlerFunc {
 }
 
 func ask(ctx context.Context, c *Client) (llm.ChatResponse, error) {
-	return c.Chat(ctx, llm.ChatRequest{Model: "m", Messages: []llm.Message{{Role: "user", Content: "hi"}}})
+	return c.Chat(ctx, hi())
+}
+
+func hi() llm.ChatRequest {
+	return llm.ChatRequest{Model: "m", Messages: []llm.Message{{Role: "user", Content: "hi"}}}
 }
 
 // wantClass fails unless err is an *event.Error of class whose text holds part.

@@ -8,7 +8,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/weir-dev/weir/pkg/llm"
 )
+
+// doneMarker is the data that ends a stream.
+const doneMarker = "[DONE]"
 
 // maxEventBytes bounds one event of a stream.
 const maxEventBytes = 4 << 20
@@ -37,13 +42,17 @@ func newEventReader(r io.Reader) *eventReader {
 
 // next returns the next event with data, or an error frame without any. It
 // calls alive for every line, comments included. At the end of the stream it
-// returns io.EOF; an event cut off by the end is not returned.
+// returns io.EOF, or io.ErrUnexpectedEOF when that is inside an event, which is
+// not returned.
 func (e *eventReader) next(alive func()) (serverEvent, error) {
 	var ev serverEvent
 	var data []string
 	size := 0
 	for {
 		line, err := e.line(maxEventBytes - size)
+		if errors.Is(err, io.EOF) && (len(data) > 0 || ev.name != "") {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return serverEvent{}, err
 		}
@@ -64,7 +73,7 @@ func (e *eventReader) next(alive func()) (serverEvent, error) {
 			size = 0
 		case "data":
 			data = append(data, value)
-			if value == "[DONE]" && len(data) == 1 {
+			if value == doneMarker && len(data) == 1 {
 				return serverEvent{data: value}, nil // some servers close without the blank line
 			}
 		case "event":
@@ -87,12 +96,15 @@ func (e *eventReader) line(room int) (string, error) {
 			return string(bytes.TrimRight(full, "\r\n")), nil
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 			// "data: [DONE]" is whole even without an end of line.
 			if text := strings.TrimSpace(string(full)); text == "data: [DONE]" || text == "data:[DONE]" {
 				return text, nil
 			}
-			return "", io.EOF
+			if len(full) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return "", err
 		default:
 			return "", err
 		}
@@ -110,19 +122,62 @@ func compactLine(data string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// frameFailure finds the error in an event: an "error" event, or data with an
-// "error" field, which is also how OpenRouter marks a chunk.
-func frameFailure(ev serverEvent) *failure {
-	var probe struct {
-		Error json.RawMessage `json:"error"`
-		Type  string          `json:"type"`
+// frame is what an event says beside the text that go-openai reads.
+type frame struct {
+	failure     *failure
+	finished    bool
+	ServiceTier string `json:"service_tier"`
+	Usage       *usage `json:"usage"`
+}
+
+// usage is a count of tokens with what go-openai leaves out.
+type usage struct {
+	Prompt        int `json:"prompt_tokens"`
+	Completion    int `json:"completion_tokens"`
+	PromptDetails struct {
+		Cached     int `json:"cached_tokens"`
+		CacheWrite int `json:"cache_write_tokens"`
+	} `json:"prompt_tokens_details"`
+	CompletionDetails struct {
+		Reasoning int `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+}
+
+// parseFrame reads an event. An error is an "error" event, or data with an
+// "error" field, which is also how OpenRouter marks a chunk. Fields of a type
+// that they should not have are left to go-openai to refuse.
+func parseFrame(ev serverEvent) frame {
+	var out struct {
+		frame
+		Error   json.RawMessage `json:"error"`
+		Type    string          `json:"type"`
+		Choices []struct {
+			FinishReason string `json:"finish_reason"`
+		} `json:"choices"`
 	}
-	isJSON := json.Unmarshal([]byte(ev.data), &probe) == nil
-	reports := isJSON && (len(probe.Error) > 0 && string(probe.Error) != "null" || probe.Type == "error")
-	if ev.name != "error" && !reports {
-		return nil
+	_ = json.Unmarshal([]byte(ev.data), &out)
+	for _, choice := range out.Choices {
+		out.finished = out.finished || choice.FinishReason != ""
 	}
-	f := parseFailure(0, []byte(ev.data))
-	f.status = f.statusOf(0)
-	return f
+	reports := len(out.Error) > 0 && string(out.Error) != "null" || out.Type == "error"
+	if ev.name == "error" || reports {
+		out.failure = parseFailure(0, []byte(ev.data))
+		out.failure.status = out.failure.statusOf(0)
+	}
+	return out.frame
+}
+
+// keep notes in c what the frame says.
+func (f *frame) keep(c *call) {
+	c.finished = c.finished || f.finished
+	if f.ServiceTier != "" {
+		c.tier = f.ServiceTier
+	}
+	if u := f.Usage; u != nil {
+		c.usage = llm.Usage{
+			PromptTokens: u.Prompt, CompletionTokens: u.Completion,
+			CachedTokens: u.PromptDetails.Cached, CacheWriteTokens: u.PromptDetails.CacheWrite,
+			ReasoningTokens: u.CompletionDetails.Reasoning,
+		}
+	}
 }

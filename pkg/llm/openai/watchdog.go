@@ -2,6 +2,7 @@ package openai
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,9 +21,9 @@ func (e *timeoutError) Error() string {
 
 // watchdog ends a call when the provider is silent for too long: until the
 // first token (comments don't count), between two lines after it, and in all.
-// A nil watchdog does nothing.
 type watchdog struct {
 	cancel context.CancelCauseFunc
+	cause  func() error
 	limits Timeouts
 	total  *time.Timer
 
@@ -35,7 +36,7 @@ type watchdog struct {
 // tokens (streaming is false) only the total is watched.
 func watch(ctx context.Context, limits Timeouts, streaming bool) (context.Context, *watchdog) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watchdog{cancel: cancel, limits: limits}
+	w := &watchdog{cancel: cancel, cause: func() error { return context.Cause(ctx) }, limits: limits}
 	w.total = w.after(limits.Total, "no complete answer")
 	if streaming {
 		w.first = w.after(limits.FirstToken, "no first token")
@@ -49,9 +50,6 @@ func (w *watchdog) after(limit time.Duration, what string) *time.Timer {
 
 // token notes that a piece of the answer arrived.
 func (w *watchdog) token() {
-	if w == nil {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.first != nil {
@@ -65,9 +63,6 @@ func (w *watchdog) token() {
 
 // alive notes that the connection lives.
 func (w *watchdog) alive() {
-	if w == nil {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.idle != nil {
@@ -77,9 +72,16 @@ func (w *watchdog) alive() {
 
 // abandon ends the call at once.
 func (w *watchdog) abandon() {
-	if w != nil {
-		w.cancel(context.Canceled)
+	w.cancel(context.Canceled)
+}
+
+// late is the error of the timer that ended the call, nil if none did.
+func (w *watchdog) late() error {
+	var late *timeoutError
+	if errors.As(w.cause(), &late) {
+		return late
 	}
+	return nil
 }
 
 // stop ends the timers and the context; the call is over.

@@ -4,28 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/weir-dev/weir/pkg/event"
 )
 
 // wrap turns any error of a call into an *event.Error. The caller's own
-// context comes first, then our timers, then what the provider reported, then
+// context comes first, then what the provider reported, then our timers, then
 // the network.
-func (c *Client) wrap(ctx, callCtx context.Context, cl *call, doing string, err error) error {
+func (c *Client) wrap(ctx context.Context, cl *call, err error) error {
+	doing := cl.doing
 	if ctx.Err() != nil {
 		return contextError(ctx, doing)
 	}
-	var late *timeoutError
-	if errors.As(context.Cause(callCtx), &late) {
-		e := event.Errorf(event.ClassUnavailable, "%s: %w", doing, late)
-		e.Hint = "the provider at " + c.endpoint + " is slow or overloaded"
-		return e
+	if f := parseFailure(0, cl.head); cl.failure == nil && f.given { // an error with status 200
+		f.status = f.statusOf(http.StatusBadGateway)
+		c.doer.note(cl, f)
 	}
 	if cl.failure != nil {
-		e := classify(cl.failure)
+		e := classify(cl.failure, &c.cfg.Dialect)
 		e.Message = doing + ": " + e.Message
 		e.Err = err
+		return e
+	}
+	if late := cl.watch.late(); late != nil {
+		e := event.Errorf(event.ClassUnavailable, "%s: %w", doing, late)
+		e.Hint = "the provider at " + c.endpoint + " is slow or overloaded"
 		return e
 	}
 	switch {

@@ -1,8 +1,10 @@
-// Command generator runs the generator of one model.
+// Command generator runs the generator of the catalog's chat models.
 package main
 
 import (
+	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/lifecycle"
+	"github.com/weir-dev/weir/pkg/llm/openai"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/services/generator"
 )
@@ -10,10 +12,6 @@ import (
 func main() {
 	cfg := generator.DefaultConfig()
 	platform.Main("generator", &cfg, func(p platform.Platform, cfg *generator.Config) (lifecycle.Service, error) {
-		chat, err := generator.Dial(*cfg)
-		if err != nil {
-			return nil, err
-		}
-		return generator.New(p, *cfg, chat)
+		return generator.New(p, *cfg, generator.Ports{Catalog: p.Catalog, Dial: openai.NewDialer(config.Env).Dial})
 	})
 }

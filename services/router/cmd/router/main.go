@@ -14,6 +14,6 @@ func main() {
 		if err != nil {
 			return nil, err
 		}
-		return router.New(p, *cfg, store)
+		return router.New(p, *cfg, router.Ports{Catalog: p.Catalog, Store: store})
 	})
 }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/ledger"
+)
+
+type spendCmd struct {
+	By    string `enum:"tenant,model,job" default:"tenant" help:"What to add up by: tenant (all tenants), model or job (of --tenant)."`
+	Since string `default:"24h" help:"From when: a duration such as 24h or 7d, or a day such as 2026-11-01. By tenant and model from the beginning of that UTC day."`
+	All   bool   `help:"All tenants' models or jobs."`
+}
+
+// Run prints what was spent, the most expensive first.
+func (c *spendCmd) Run(e *env) error {
+	since, err := parseSince(c.Since, time.Now())
+	if err != nil {
+		return err
+	}
+	q := ledger.Query{By: ledger.By(c.By), Since: since, Tenant: e.Tenant}
+	if c.All || q.By == ledger.ByTenant {
+		q.Tenant = ""
+	}
+	rows, err := e.askLedger(q)
+	if err != nil {
+		return err
+	}
+	if !e.JSON {
+		return e.printSpend(q.By, rows)
+	}
+	for _, row := range rows {
+		if err := e.printJSON(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *env) askLedger(q ledger.Query) ([]ledger.Row, error) {
+	_, nc, err := e.connect()
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
+	b, err := bus.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, time.Minute)
+	defer cancel()
+	rows, err := ledger.Ask(ctx, b, q)
+	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, coded(exitUnreachable, "no ledger: no Weir has run on this NATS server; start one with `weir up`")
+	}
+	return rows, err
+}
+
+// parseSince reads a duration back from now, with days, or a UTC day.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.DateOnly, text); err == nil {
+		return at, nil
+	}
+	var back time.Duration
+	var err error
+	if number, ok := strings.CutSuffix(text, "d"); ok {
+		var n uint64
+		n, err = strconv.ParseUint(number, 10, 16)
+		back = time.Duration(n) * 24 * time.Hour //nolint:gosec // 16 bits
+	} else {
+		back, err = time.ParseDuration(text)
+	}
+	if err != nil || back <= 0 {
+		return now, coded(exitUsage, "--since: %q is neither a duration (24h, 7d) nor a day (2026-11-01)", text)
+	}
+	return now.Add(-back), nil
+}
+
+func (e *env) printSpend(by ledger.By, rows []ledger.Row) error {
+	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ToUpper(string(by))+"\tCALLS\tFAILED\tMAYBE BILLED\tTOKENS IN\tOUT\tUSD\tOF IT MAYBE")
+	total := ledger.Row{Key: "total"}
+	for _, row := range rows {
+		total.Add(row.Sum)
+	}
+	for _, r := range append(rows, total) {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Key, r.Calls, r.Failed, r.Maybe, r.Prompt, r.Completion, usd(r.CostNanoUSD), usd(r.MaybeNanoUSD))
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("printing what was spent: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/weir-dev/weir/pkg/catalog"
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ledger"
+	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/tokens"
+)
+
+// Chat makes a completion. req.Model is set to the provider's name and MaxTokens,
+// when 0, to the model's. The report holds what went out, also with an error.
+//
+// Errors are *event.Error. One of a class that another model may not have is a
+// reason to fall back; ErrFenced of pkg/ledger says that a later delivery has
+// taken the task over, and nothing must be done.
+func (g *Guard) Chat(ctx context.Context, c Call, req llm.ChatRequest) (llm.ChatResponse, Report, error) {
+	m, err := g.begin(ctx, c.Model, catalog.ModeChat)
+	if err != nil {
+		return llm.ChatResponse{}, Report{}, err
+	}
+	req.Model = m.Upstream
+	if req.MaxTokens == 0 {
+		req.MaxTokens = m.MaxTokens
+	}
+	if m.Supports.Temperature != nil && !*m.Supports.Temperature {
+		req.Temperature = nil
+	}
+	est, err := g.estimateChat(m, c.Tenant, &req)
+	if err != nil {
+		return llm.ChatResponse{}, Report{}, err
+	}
+	r := &run{g: g, c: &c, m: m, est: est, books: true}
+	r.do = func(ctx context.Context, meta *llm.Meta) (outcome, error) {
+		req.Meta = meta
+		req.IdempotencyKey = fmt.Sprintf("%s.%s.%s", c.Tenant, c.Job, c.Step)
+		resp, err := m.endpoint.Chat(ctx, req)
+		if err != nil {
+			return outcome{}, err
+		}
+		g.watchModel(m, resp.Model)
+		return outcome{usage: resp.Usage, tier: resp.ServiceTier, answer: &ledger.Answer{
+			Text: resp.Text, FinishReason: resp.FinishReason, Model: resp.Model, ServiceTier: resp.ServiceTier}}, nil
+	}
+	out, err := r.attempts(ctx)
+	if err != nil {
+		return llm.ChatResponse{}, r.report, err
+	}
+	return llm.ChatResponse{Text: out.answer.Text, FinishReason: out.answer.FinishReason, Model: out.answer.Model,
+		ServiceTier: out.tier, Usage: out.usage}, r.report, nil
+}
+
+// Embed embeds a batch of texts; req.Model is set to the provider's name. Its
+// calls are not in the ledger as such: the caller's documents are.
+func (g *Guard) Embed(ctx context.Context, c Call, req llm.EmbedRequest) (llm.EmbedResponse, Report, error) {
+	m, err := g.begin(ctx, c.Model, catalog.ModeEmbedding)
+	if err != nil {
+		return llm.EmbedResponse{}, Report{}, err
+	}
+	req.Model, req.Dimensions = m.Upstream, 0
+	if m.Shorten {
+		req.Dimensions = m.Dimensions
+	}
+	est, err := g.estimateEmbed(m, req.Inputs)
+	if err != nil {
+		return llm.EmbedResponse{}, Report{}, err
+	}
+	var resp llm.EmbedResponse
+	r := &run{g: g, c: &c, m: m, est: est}
+	r.do = func(ctx context.Context, meta *llm.Meta) (out outcome, err error) {
+		req.Meta = meta
+		calling, cancel := context.WithTimeout(ctx, time.Duration(m.Timeouts.Total))
+		defer cancel()
+		resp, err = m.endpoint.Embed(calling, req)
+		return outcome{usage: resp.Usage}, err
+	}
+	if _, err := r.attempts(ctx); err != nil {
+		return llm.EmbedResponse{}, r.report, err
+	}
+	return resp, r.report, nil
+}
+
+// begin waits for the guard and looks the model up.
+func (g *Guard) begin(ctx context.Context, name string, mode catalog.Mode) (*model, error) {
+	select {
+	case <-g.ready:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the shared state: %w", context.Cause(ctx))
+	}
+	return g.find(name, mode)
+}
+
+// countedUsage is our own count, of an answer whose provider reports no usage.
+func (r *run) countedUsage(out outcome) llm.Usage {
+	u := llm.Usage{PromptTokens: r.est.counted}
+	if out.answer != nil {
+		if size, err := r.g.measure(r.m, []event.Message{{Content: out.answer.Text}}); err == nil {
+			u.CompletionTokens = max(0, size.Tokens-r.m.Tokens.PerMessage-r.m.Tokens.Reply)
+		}
+	}
+	return u
+}
+
+// learn lets the calibration see what a call took.
+func (g *Guard) learn(r *run, u llm.Usage) {
+	if c := r.m.Tokens.Calibrate; c != nil && !*c {
+		return
+	}
+	g.calibration.Observe(tokens.Usage{Tenant: r.c.Tenant, Model: r.m.ID, Kind: r.est.kind,
+		Counted: r.est.counted, Prompt: u.PromptTokens, Completion: u.CompletionTokens})
+	if ratio := g.calibration.Ratio(r.m.ID, r.est.kind); ratio.N > 0 {
+		g.metrics.ratio.WithLabelValues(r.m.ID, string(r.est.kind)).Set(ratio.Mean)
+	}
+}
+
+// watchModel counts answers of a model that was not asked for, and says so once
+// per revision of the catalog.
+func (g *Guard) watchModel(m *model, answered string) {
+	if answered == "" || answered == m.Upstream || versionOf(answered, m.Upstream) {
+		return
+	}
+	g.metrics.otherModel.WithLabelValues(m.ID).Inc()
+}
+
+// versionOf recognises a dated version of a model: name-2026-01-31.
+func versionOf(answered, asked string) bool {
+	return len(answered) > len(asked) && answered[:len(asked)] == asked && answered[len(asked)] == '-'
+}

@@ -1,0 +1,120 @@
+package guard
+
+import (
+	"unicode/utf8"
+
+	"github.com/weir-dev/weir/pkg/budget"
+	"github.com/weir-dev/weir/pkg/catalog"
+	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/tokens"
+)
+
+// estimate is what a call is expected to take.
+type estimate struct {
+	kind    tokens.Kind
+	counted int // prompt tokens by our count
+	cost    budget.Cost
+	nanoUSD int64 // rather too much
+}
+
+// chat estimates a completion.
+func (g *Guard) estimateChat(m *model, tenant string, req *llm.ChatRequest) (estimate, error) {
+	size, err := g.measure(m, req.Messages)
+	if err != nil {
+		return estimate{}, err
+	}
+	kind := tokens.ChatKind(req.Messages)
+	prompt := g.calibration.Input(m.ID, kind, size.Tokens, m.Tokens.Ratio)
+	output := g.calibration.Output(tenant, m.ID, req.MaxTokens)
+	if limit := m.Context.Input; limit > 0 && size.Tokens > limit {
+		return estimate{}, tooLarge(m, size.Tokens)
+	}
+	booked, err := tokens.Estimate(string(m.provider.Dialect.Estimator), tokens.Size{
+		Bytes: size.Bytes, Chars: size.Chars, Tokens: prompt}, req.MaxTokens)
+	if err != nil {
+		return estimate{}, err
+	}
+	return estimate{kind: kind, counted: size.Tokens, cost: cost(booked, prompt, output),
+		nanoUSD: g.price(m, llm.Usage{PromptTokens: prompt, CompletionTokens: req.MaxTokens}, "")}, nil
+}
+
+func tooLarge(m *model, counted int) error {
+	e := event.Errorf(event.ClassTooLarge, "the prompt has %d tokens, model %s takes %d", counted, m.ID, m.Context.Input)
+	e.Field, e.Hint = "messages", "shorten the input or use a model with a larger context"
+	return e
+}
+
+// chars4 is the encoding that counts a quarter of the characters, for models
+// whose tokens are not known.
+const chars4 = "chars4"
+
+// measure counts a prompt in the model's encoding.
+func (g *Guard) measure(m *model, messages []event.Message) (tokens.Size, error) {
+	over := tokens.Overhead{PerMessage: m.Tokens.PerMessage, PerName: m.Tokens.PerName, Reply: m.Tokens.Reply}
+	if m.Tokens.Encoding == chars4 {
+		size := tokens.Size{Tokens: over.Reply}
+		for _, msg := range messages {
+			size.Bytes += len(msg.Content)
+			size.Chars += utf8.RuneCountInString(msg.Content)
+			size.Tokens += over.PerMessage
+		}
+		size.Tokens += size.Chars/4 + 1
+		return size, nil
+	}
+	c, err := g.counter(m.Tokens.Encoding)
+	if err != nil {
+		return tokens.Size{}, err
+	}
+	return c.Measure(over, messages), nil
+}
+
+// estimateEmbed estimates a batch of texts.
+func (g *Guard) estimateEmbed(m *model, inputs []string) (estimate, error) {
+	messages := make([]event.Message, len(inputs))
+	for i, text := range inputs {
+		messages[i].Content = text
+	}
+	bare := *m
+	bare.Tokens.PerMessage, bare.Tokens.Reply = 0, 0
+	size, err := g.measure(&bare, messages)
+	if err != nil {
+		return estimate{}, err
+	}
+	kind := tokens.ChatKind(messages)
+	prompt := g.calibration.Input(m.ID, kind, size.Tokens, m.Tokens.Ratio)
+	booked, err := tokens.Estimate(string(m.provider.Dialect.Estimator), tokens.Size{
+		Bytes: size.Bytes, Chars: size.Chars, Tokens: prompt}, 0)
+	if err != nil {
+		return estimate{}, err
+	}
+	return estimate{kind: kind, counted: size.Tokens, cost: cost(booked, prompt, 0),
+		nanoUSD: g.price(m, llm.Usage{PromptTokens: prompt}, "")}, nil
+}
+
+func cost(booked, input, output int) budget.Cost {
+	return budget.Cost{
+		budget.Requests: 1, budget.DayRequests: 1, budget.Tokens: int64(booked), budget.DayTokens: int64(booked),
+		budget.Input: int64(input), budget.Output: int64(output),
+	}
+}
+
+// used is what an answered call really took. Cached input is free of the input
+// limit (Anthropic).
+func used(u llm.Usage) budget.Cost {
+	return budget.Cost{
+		budget.Requests: 1, budget.DayRequests: 1,
+		budget.Tokens: int64(u.PromptTokens + u.CompletionTokens), budget.DayTokens: int64(u.PromptTokens + u.CompletionTokens),
+		budget.Input: int64(u.PromptTokens - u.CachedTokens), budget.Output: int64(u.CompletionTokens),
+	}
+}
+
+// price is the cost of a call in nano-USD at the prices of now.
+func (g *Guard) price(m *model, u llm.Usage, tier string) int64 {
+	p, ok := m.PriceAt(g.cfg.Now())
+	if !ok {
+		return 0
+	}
+	return p.Cost(catalog.Usage{Input: u.PromptTokens, Cached: u.CachedTokens, CacheWrite: u.CacheWriteTokens,
+		Output: u.CompletionTokens}, tier)
+}

@@ -1,0 +1,34 @@
+package stage
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/event"
+)
+
+// waitEvery is the least time between two events that say why a job waits.
+const waitEvery = 2 * time.Second
+
+// TellWaiting returns a function that publishes why a job waits, and until when
+// if that is known, as an event in its life.
+func TellWaiting(b *bus.Bus, env event.Envelope, stage string, now func() time.Time) func(reason string, until time.Time) {
+	var mu sync.Mutex
+	var last time.Time
+	return func(reason string, until time.Time) {
+		at := now()
+		mu.Lock()
+		defer mu.Unlock()
+		if !last.IsZero() && at.Sub(last) < waitEvery {
+			return
+		}
+		last = at
+		life := event.Life{Type: event.LifeWaiting, Stage: stage, Detail: reason}
+		if !until.IsZero() {
+			life.RetryMS = max(0, until.Sub(at).Milliseconds())
+		}
+		b.Publish(context.Background(), LifeOut(env.Tenant, env.ID, at, life)) //nolint:errcheck // a view of the job
+	}
+}
