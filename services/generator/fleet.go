@@ -2,6 +2,7 @@ package generator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -37,7 +38,10 @@ func (f *fleet) Run(ctx context.Context) error {
 		case <-changed:
 		case <-ctx.Done():
 			f.running.Wait()
-			return context.Cause(ctx)
+			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+				return cause
+			}
+			return nil
 		}
 	}
 }

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/weir-dev/weir/embedded/natsd"
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
@@ -98,6 +103,25 @@ func (instant) Chat(_ context.Context, req llm.ChatRequest) (llm.ChatResponse, e
 		Usage: llm.Usage{PromptTokens: 200, CompletionTokens: 22}}, nil
 }
 
+// Embed and Close make it an llm.Endpoint.
+func (instant) Embed(context.Context, llm.EmbedRequest) (llm.EmbedResponse, error) {
+	return llm.EmbedResponse{}, errors.ErrUnsupported
+}
+
+// Close implements llm.Endpoint.
+func (instant) Close() {}
+
+func dialInstant(catalog.Provider, catalog.Model) (llm.Endpoint, error) { return instant{}, nil }
+
+// freeModels is the default catalog: models without limits.
+func freeModels() (*catalog.Watcher, error) {
+	c, err := catalog.Default(func(string) string { return "" }, "http://127.0.0.1:1/v1") // not called
+	if err != nil {
+		return nil, err
+	}
+	return catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c), nil
+}
+
 // startWeir runs a router and a generator, each on a connection of its own.
 func startWeir(ctx context.Context, server *natsd.Server) (*system, error) {
 	client, err := connectBus(ctx, server)
@@ -110,6 +134,10 @@ func startWeir(ctx context.Context, server *natsd.Server) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
+	models, err := freeModels()
+	if err != nil {
+		return nil, err
+	}
 	build := func(create func(platform.Platform) (lifecycle.Service, error)) (lifecycle.Service, error) {
 		nc, err := server.Conn()
 		if err != nil {
@@ -117,11 +145,15 @@ func startWeir(ctx context.Context, server *natsd.Server) (*system, error) {
 		}
 		return create(platform.Platform{NATS: nc})
 	}
-	r, err := build(func(p platform.Platform) (lifecycle.Service, error) { return router.New(p, rcfg, store) })
+	r, err := build(func(p platform.Platform) (lifecycle.Service, error) {
+		return router.New(p, rcfg, router.Ports{Catalog: models, Store: store})
+	})
 	if err != nil {
 		return nil, err
 	}
-	g, err := build(func(p platform.Platform) (lifecycle.Service, error) { return generator.New(p, gcfg, instant{}) })
+	g, err := build(func(p platform.Platform) (lifecycle.Service, error) {
+		return generator.New(p, gcfg, generator.Ports{Catalog: models, Dial: dialInstant})
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -38,8 +38,8 @@ func benchRecall(ctx context.Context, found figures, data string) error {
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
 	cfg := up.DefaultConfig(dir)
 	cfg.NatsAddr, cfg.Process.HTTPAddr = "", ""
-	// A generator of another model: the tasks are left for us to read.
-	cfg.Generator.Model = "unused"
+	// A generator of no model there is: the tasks are left for us to read.
+	cfg.Generator.Models = []string{"unused"}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	measured := make(chan error, 1)

@@ -248,6 +248,9 @@ func health(b *bundle) {
 		metrics.WriteString(reply.Body)
 	}
 	for _, stage := range system.Services() {
+		if stage == "generator" {
+			stage += "-small" // one for each model
+		}
 		for _, sample := range []string{
 			`weir_stage_handled_total{class="ok",stage="` + stage + `"} `, `weir_stage_in_flight{stage="` + stage + `"} `,
 			`weir_stage_duration_seconds_count{stage="` + stage + `"} `, `weir_stage_redeliveries_total{stage="` + stage + `"} `,
@@ -258,8 +261,8 @@ func health(b *bundle) {
 		}
 	}
 	for _, sample := range []string{
-		`weir_stage_backlog{consumer="router-interactive",stage="router"} 0`,
-		`weir_stage_backlog{consumer="router-batch",stage="router"} 0`,
+		`weir_stage_backlog{consumer="router-interactive",stage="router"} `,
+		`weir_stage_backlog{consumer="router-batch",stage="router"} `,
 		`weir_generator_tokens_total{kind="completion"} `, "weir_ingestor_chunks_total ", "weir_embedder_tokens_total ",
 		"go_goroutines ", "process_resident_memory_bytes ",
 	} {

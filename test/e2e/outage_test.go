@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,7 @@ func TestStopDrains(t *testing.T) {
 	forModes(t, func(t *testing.T, mode system.Mode) {
 		g := newGate(t)
 		opts := system.Options{Mode: mode, Dir: t.TempDir(),
-			Env: map[string]string{"WEIR_GENERATOR_PROVIDER_URL": g.URL + "/v1"}}
+			Env: map[string]string{"WEIR_SIM_URL": g.URL + "/v1"}}
 		sys := system.Start(t, opts)
 		b := setup(t, sys)
 		job := question("", "Good evening")
@@ -116,37 +117,44 @@ func TestDataSurvivesACrash(t *testing.T) {
 	})
 }
 
-// TestProviderUnreachable points the generator to a port where nobody listens.
+// TestProviderUnreachable points the generators to a port where nobody listens: the
+// job's calls go to the model, then to its fallback, and the job ends as a dead
+// letter that says so.
 func TestProviderUnreachable(t *testing.T) {
 	forModes(t, func(t *testing.T, mode system.Mode) {
 		sys := system.Start(t, system.Options{Mode: mode, Env: map[string]string{
-			"WEIR_GENERATOR_PROVIDER_URL":   "http://" + proc.FreeAddr(t) + "/v1",
-			"WEIR_GENERATOR_MAX_DELIVERIES": "3",
+			"WEIR_SIM_URL": "http://" + proc.FreeAddr(t) + "/v1",
 		}})
 		b := setup(t, sys)
 		dead := b.subscribe(event.DeadSubject("generator", b.tenant))
 		life := b.subscribe(event.LifeSubject(b.tenant, "unreachable"))
 		job := question("", "Is anybody there?")
-		job.ID, job.RAG = "unreachable", nil
+		job.ID, job.RAG, job.MaxAttempts = "unreachable", nil, 3
 		id := b.submit(job)
-		b.failed(id, event.ClassUnavailable, "")
+		result := b.failed(id, event.ClassUnavailable, "")
+		var models []string
+		for _, a := range result.Receipt.Attempts {
+			models = append(models, a.Model+" "+string(a.Error))
+		}
+		if want := []string{"small unavailable", "small unavailable", "large unavailable"}; !slices.Equal(models, want) {
+			t.Errorf("attempts %q, want %q", models, want)
+		}
 
 		msg := b.next(dead)
 		if class, job := msg.Header.Get(stage.HeaderErrorClass), msg.Header.Get(stage.HeaderJob); class != string(event.ClassUnavailable) || job != id {
 			t.Errorf("dead letter of class %q and job %q, want unavailable and %q", class, job, id)
 		}
-		if n := msg.Header.Get(stage.HeaderDeliveries); n != "3" {
-			t.Errorf("dead letter after %s deliveries, want 3", n)
-		}
 		// What is told of a job is told in order.
 		if told := decode[event.Life](t, b.next(life).Data); told.Type != event.LifePlanned {
 			t.Errorf("first event %+v, want %s", told, event.LifePlanned)
 		}
-		for attempt := range 2 {
+		for {
 			told := decode[event.Life](t, b.next(life).Data)
-			if told.Type != event.LifeRetrying || told.Attempt != attempt+1 || told.RetryMS <= 0 ||
-				told.Error == nil || told.Error.Class != event.ClassUnavailable {
-				t.Errorf("event %+v: want a retry after attempt %d, its reason and its delay", told, attempt+1)
+			if told.Type == event.LifeFallback {
+				break
+			}
+			if told.Type != event.LifeWaiting || told.Detail == "" {
+				t.Errorf("event %+v: want why the job waits", told)
 			}
 		}
 		task := decode[event.GenerateTask](t, msg.Data)

@@ -72,6 +72,9 @@ func (r *run) attempts(ctx context.Context) (outcome, error) {
 			return outcome{}, r.final(cause, err)
 		}
 		r.waited += wait
+		if wait > 0 && r.c.OnWait != nil {
+			r.c.OnWait(Wait{Group: r.m.group.Name, Reason: "another try after: " + cause.Message, Until: r.g.cfg.Now().Add(wait)})
+		}
 		if sleep(ctx, wait) != nil {
 			return outcome{}, err
 		}
@@ -94,15 +97,15 @@ func (r *run) once(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if r.c.Admitted != nil {
+		r.c.Admitted()
+	}
 	if r.books {
 		if out, done, err := r.intend(ctx); err != nil || done {
 			grant.Cancel()
 			permit.Cancel()
 			return out, err
 		}
-	}
-	if r.c.Admitted != nil {
-		r.c.Admitted()
 	}
 	r.waited += r.g.cfg.Now().Sub(begin)
 	return r.call(ctx, grant, permit)

@@ -96,7 +96,7 @@ func (s *System) startSeparate() {
 		env := map[string]string{
 			"WEIR_NATS_URL": addr["nats"], "WEIR_HTTP_ADDR": http,
 			"WEIR_EMBEDDER_QDRANT_ADDR": addr["qdrant"], "WEIR_ROUTER_QDRANT_ADDR": addr["qdrant"],
-			"WEIR_EMBEDDER_PROVIDER_URL": addr["llmsim"], "WEIR_GENERATOR_PROVIDER_URL": addr["llmsim"],
+			"WEIR_SIM_URL": addr["llmsim"],
 		}
 		maps.Copy(env, s.Env)
 		s.Processes[name] = proc.Start(s.t, proc.Command{Name: name, Env: env})
