@@ -11,7 +11,7 @@ import (
 // The tests of this file set the environment, so they are not parallel.
 
 func TestConfigHidesSecrets(t *testing.T) {
-	secrets := []string{"WEIR_GENERATOR_PROVIDER_KEY", "WEIR_EMBEDDER_PROVIDER_KEY", "WEIR_EMBEDDER_QDRANT_KEY", "WEIR_ROUTER_QDRANT_KEY"}
+	secrets := []string{"WEIR_EMBEDDER_QDRANT_KEY", "WEIR_ROUTER_QDRANT_KEY"}
 	for _, name := range secrets {
 		t.Setenv(name, "sk-hush")
 	}
@@ -45,7 +45,7 @@ func TestConfigShowsWhatIsSet(t *testing.T) {
 		"WEIR_ROUTER_TOP_K":          {Value: "3", Set: true},
 		"WEIR_INGESTOR_CHUNK_TOKENS": {Value: "256"},
 		"WEIR_EMBEDDER_LINGER":       {Value: "5ms"},
-		"WEIR_GENERATOR_MODEL":       {Value: "small"},
+		"WEIR_GENERATOR_WAITING":     {Value: "4"},
 		"WEIR_LOG_LEVEL":             {Value: "warn"},
 	} {
 		if got := settings[name]; got.Value != want.Value || got.Set != want.Set {
@@ -61,7 +61,7 @@ func TestConfigShowsWhatIsSet(t *testing.T) {
 // TestWrongEnvironment is a usage error of each command that reads it.
 func TestWrongEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
-		"WEIR_ROUTER_TOP_K": "0", "WEIR_EMBEDDER_LINGER": "soon", "WEIR_GENERATOR_MODEL": "a.b",
+		"WEIR_ROUTER_TOP_K": "0", "WEIR_EMBEDDER_LINGER": "soon", "WEIR_GENERATOR_MODELS": "a.b",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)

@@ -20,6 +20,7 @@ func examples() map[string]string {
 		"result":                 "weir result q1 --json",
 		"watch":                  "weir watch q1",
 		"status":                 "weir status --json",
+		"limits":                 "weir limits --file catalog.yaml",
 		"spend":                  "weir spend --by model --since 7d",
 		"config":                 "weir config --changed",
 		"catalog check":          "weir catalog check catalog.yaml",

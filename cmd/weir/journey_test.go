@@ -68,10 +68,10 @@ func TestStatus(t *testing.T) {
 	url, _ := system(t, t.TempDir())
 	weir(t, "ingest", documents(t), "--nats-url", url).wants(t, exitOK)
 	weir(t, "status", "--nats-url", url).wants(t, exitOK,
-		"STREAM", "WEIR_JOBS", "WEIR_STEPS", "WEIR_RESULTS", "WEIR_DEAD", "CONSUMER", "BACKLOG", "ingestor-batch", "router-interactive", "embedder-embed-batch")
+		"STREAM", "WEIR_JOBS", "WEIR_STEPS", "WEIR_RESULTS", "WEIR_DEAD", "CONSUMER", "BACKLOG", "ingestor-batch", "embedder-embed-batch")
 	got := lines[status](t, weir(t, "status", "--json", "--nats-url", url).wants(t, exitOK))[0]
-	if len(got.Streams) != 6 || len(got.Consumers) != 8 {
-		t.Fatalf("%d streams and %d consumers, want 6 and 8: %+v", len(got.Streams), len(got.Consumers), got)
+	if len(got.Streams) != 7 || len(got.Consumers) != 2 {
+		t.Fatalf("%d streams and %d consumers, want 7 and 2 (of the stages that had work): %+v", len(got.Streams), len(got.Consumers), got)
 	}
 	for _, s := range got.Streams {
 		if s.Name == "WEIR_RESULTS" && s.Messages != 2 || s.MaxBytes < 1 {
@@ -83,6 +83,26 @@ func TestStatus(t *testing.T) {
 			t.Errorf("consumer %+v, want no backlog after all was awaited", c)
 		}
 	}
+}
+
+// TestLimits: a catalog's limits are shown as the fleet has used them, without one
+// there are none.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	url, _ := system(t, t.TempDir())
+	weir(t, "limits", "--nats-url", url).wants(t, exitOK, "names no limits", "PROVIDER", "STATE")
+	file := write(t, t.TempDir(), "catalog.yaml", `version: 1
+providers:
+  - {id: sim, base_url: "http://127.0.0.1:1/v1", dialect: openai}
+models:
+  - {id: small, provider: sim, upstream: sim-small, mode: chat, price: [{input: 1, output: 1}], limits: {rpm: 500, tpm: 200000}}
+`)
+	weir(t, "limits", "--file", file, "--nats-url", url).wants(t, exitOK, "sim.small", "rpm", "500", "tpm", "200000")
+	got := lines[limits](t, weir(t, "limits", "--file", file, "--json", "--nats-url", url).wants(t, exitOK))[0]
+	if len(got.Limits) != 2 || got.Limits[0].InForce != 500 {
+		t.Errorf("limits %+v, want the two", got.Limits)
+	}
+	weir(t, "limits", "--file", file, "--nats-url", nowhere).wants(t, exitUnreachable, nowhere)
 }
 
 // TestUp: what it prints works, and it stops without an error.

@@ -38,6 +38,7 @@ type cli struct {
 	Result  resultCmd  `cmd:"" help:"Print the result of a job."`
 	Watch   watchCmd   `cmd:"" help:"Follow a job to its end."`
 	Status  statusCmd  `cmd:"" help:"Show streams, consumers, backlog and work in flight."`
+	Limits  limitsCmd  `cmd:"" help:"Show how far each provider's limits are used, and what is down."`
 	Spend   spendCmd   `cmd:"" help:"Show what was spent, by tenant, model or job."`
 	Config  configCmd  `cmd:"" help:"Show the effective configuration."`
 	Catalog catalogCmd `cmd:"" help:"Check, show or import a catalog of models."`

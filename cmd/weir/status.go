@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -32,9 +33,11 @@ type streamStatus struct {
 	MaxBytes    int64  `json:"max_bytes"`
 }
 
+// consumerStatus sums up a stage's consumers: one per tenant.
 type consumerStatus struct {
 	Stream      string `json:"stream"`
 	Name        string `json:"name"`
+	Tenants     int    `json:"tenants"`
 	Backlog     uint64 `json:"backlog"`
 	InFlight    int    `json:"in_flight"`
 	Redelivered int    `json:"redelivered"`
@@ -79,22 +82,43 @@ func readStatus(ctx context.Context, nc *nats.Conn) (status, error) {
 		info := stream.CachedInfo()
 		s.Streams = append(s.Streams, streamStatus{Name: cfg.Name, Description: cfg.Description,
 			Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxMessages: info.Config.MaxMsgs, MaxBytes: info.Config.MaxBytes})
-		consumers := stream.ListConsumers(ctx)
-		for c := range consumers.Info() {
-			if c.Config.Durable == "" {
-				continue // somebody's view
-			}
-			s.Consumers = append(s.Consumers, consumerStatus{Stream: cfg.Name, Name: c.Name, Backlog: c.NumPending,
-				InFlight: c.NumAckPending, Redelivered: c.NumRedelivered, Pulls: c.NumWaiting})
-		}
-		if err := consumers.Err(); err != nil {
-			return s, fmt.Errorf("listing consumers of %s: %w", cfg.Name, err)
+		if err := s.addConsumers(ctx, cfg.Name, stream); err != nil {
+			return s, err
 		}
 	}
 	slices.SortFunc(s.Consumers, func(a, b consumerStatus) int {
 		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Name, b.Name))
 	})
 	return s, nil
+}
+
+// addConsumers sums the consumers of a stream up by stage.
+func (s *status) addConsumers(ctx context.Context, name string, stream jetstream.Stream) error {
+	sums := map[string]*consumerStatus{}
+	consumers := stream.ListConsumers(ctx)
+	for c := range consumers.Info() {
+		if c.Config.Durable == "" {
+			continue // somebody's view
+		}
+		stage, _, _ := strings.Cut(c.Name, "@")
+		sum, ok := sums[stage]
+		if !ok {
+			sum = &consumerStatus{Stream: name, Name: stage}
+			sums[stage] = sum
+		}
+		sum.Tenants++
+		sum.Backlog += c.NumPending
+		sum.InFlight += c.NumAckPending
+		sum.Redelivered += c.NumRedelivered
+		sum.Pulls += c.NumWaiting
+	}
+	if err := consumers.Err(); err != nil {
+		return fmt.Errorf("listing consumers of %s: %w", name, err)
+	}
+	for _, sum := range sums {
+		s.Consumers = append(s.Consumers, *sum)
+	}
+	return nil
 }
 
 func (e *env) printStatus(s status) error {
@@ -107,9 +131,9 @@ func (e *env) printStatus(s status) error {
 		return fmt.Errorf("printing status: %w", err)
 	}
 	fmt.Fprintln(e.out)
-	fmt.Fprintln(w, "CONSUMER\tBACKLOG\tIN FLIGHT\tREDELIVERED\tWAITING PULLS")
+	fmt.Fprintln(w, "CONSUMER\tTENANTS\tBACKLOG\tIN FLIGHT\tREDELIVERED\tWAITING PULLS")
 	for _, c := range s.Consumers {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", c.Name, c.Backlog, c.InFlight, c.Redelivered, c.Pulls)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", c.Name, c.Tenants, c.Backlog, c.InFlight, c.Redelivered, c.Pulls)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing status: %w", err)

@@ -33,6 +33,7 @@ func Read(ctx context.Context, kv jetstream.KeyValue, g Group, now time.Time) ([
 	entry, err := kv.Get(ctx, g.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
+		err = nil
 	case err != nil:
 		return nil, fmt.Errorf("reading the budget of %s: %w", g.Name, err)
 	default:
