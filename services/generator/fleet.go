@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
@@ -13,7 +15,7 @@ import (
 type fleet struct {
 	s       *Service
 	ready   chan struct{}
-	runners map[string]context.CancelFunc
+	runners map[served]func()
 	running sync.WaitGroup
 }
 
@@ -25,7 +27,7 @@ func (f *fleet) Run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	defer f.running.Wait()
-	f.runners = map[string]context.CancelFunc{}
+	f.runners = map[served]func(){}
 	for first := true; ; first = false {
 		changed := f.s.ports.Catalog.Changed()
 		if err := f.follow(ctx, fail); err != nil {
@@ -59,26 +61,57 @@ func (f *fleet) follow(ctx context.Context, fail context.CancelCauseFunc) error 
 		if f.runners[model] != nil {
 			continue
 		}
-		runner, err := f.s.runner(model)
+		metrics := &scope{Registerer: f.s.p.Registerer}
+		runner, err := f.s.runner(model, metrics)
 		if err != nil {
-			return fmt.Errorf("serving model %s: %w", model, err)
+			return fmt.Errorf("serving model %s: %w", model.model, err)
 		}
-		f.start(ctx, fail, model, runner)
+		serving, stop := context.WithCancel(ctx)
+		f.runners[model] = func() { stop(); metrics.close() }
+		f.start(serving, fail, model, runner)
 	}
 	return nil
 }
 
-func (f *fleet) start(ctx context.Context, fail context.CancelCauseFunc, model string, runner *stage.Runner) {
-	serving, stop := context.WithCancel(ctx)
-	f.runners[model] = stop
+func (f *fleet) start(ctx context.Context, fail context.CancelCauseFunc, of served, runner *stage.Runner) {
 	f.running.Go(func() {
-		defer stop()
-		if err := runner.Run(serving); err != nil {
-			fail(fmt.Errorf("serving model %s: %w", model, err))
+		if err := runner.Run(ctx); err != nil {
+			fail(fmt.Errorf("serving model %s: %w", of.model, err))
 		}
 	})
 	select {
 	case <-runner.Ready():
-	case <-serving.Done():
+	case <-ctx.Done():
+	}
+}
+
+// scope is a registerer whose metrics end together: a runner's, whose model may be
+// served again later.
+type scope struct {
+	prometheus.Registerer
+	mine []prometheus.Collector
+}
+
+// Register implements prometheus.Registerer.
+func (s *scope) Register(c prometheus.Collector) error {
+	err := s.Registerer.Register(c)
+	if err == nil {
+		s.mine = append(s.mine, c)
+	}
+	return err
+}
+
+// MustRegister implements prometheus.Registerer.
+func (s *scope) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		if err := s.Register(c); err != nil {
+			panic(err)
+		}
+	}
+}
+
+func (s *scope) close() {
+	for _, c := range s.mine {
+		s.Unregister(c)
 	}
 }

@@ -6,7 +6,10 @@ package generator
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/catalog"
@@ -69,41 +72,51 @@ func (s *Service) Run(ctx context.Context) error {
 	return s.guard.Around(ctx, s.ready, &fleet{s: s, ready: make(chan struct{})})
 }
 
+// served is a model that is served, and whether its provider limits it.
+type served struct {
+	model   string
+	limited bool
+}
+
 // models are those to serve. A name in the settings that the catalog doesn't
 // have yet is waited for.
-func (s *Service) models(c *catalog.Catalog) map[string]bool {
-	wanted := map[string]bool{}
+func (s *Service) models(c *catalog.Catalog) map[served]bool {
+	wanted := map[served]bool{}
 	for _, m := range c.ChatModels() {
-		wanted[m.ID] = len(s.cfg.Models) == 0
-	}
-	for _, name := range s.cfg.Models {
-		if m, ok := c.Model(name); ok && m.Mode == catalog.ModeChat {
-			wanted[m.ID] = true
+		named := func(name string) bool {
+			other, ok := c.Model(name)
+			return ok && other.ID == m.ID
 		}
-	}
-	for name, yes := range wanted {
-		if !yes {
-			delete(wanted, name)
+		if len(s.cfg.Models) > 0 && !slices.ContainsFunc(s.cfg.Models, named) {
+			continue
 		}
+		p, _ := c.Provider(m.Provider)
+		wanted[served{m.ID, len(guard.LimitGroup(p, m).Laws) > 0}] = true
 	}
 	return wanted
 }
 
-// runner takes the tasks of one model.
-func (s *Service) runner(model string) (*stage.Runner, error) {
+// runner takes the tasks of one model. Where nothing is limited nothing waits, and
+// messages are fetched as the slots get free.
+func (s *Service) runner(of served, metrics prometheus.Registerer) (*stage.Runner, error) {
+	model := of.model
 	cfg := s.cfg.Stage("generator", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.GenerateConsumer(model, lane, fleet)
 	})
 	cfg.Timeout = forever // a call has its own bounds; waiting for a limit has the job's deadline
 	for i := range cfg.Sources {
-		cfg.Sources[i].Waiting = s.cfg.Waiting
+		if of.limited {
+			cfg.Sources[i].Waiting = s.cfg.Waiting
+		}
 	}
 	cfg.Share = func(tenant string) float64 { return s.ports.Catalog.Current().Tenant(tenant).Share }
 	cfg.Paused = s.guard.Broke
 	cfg.Instance = model
+	p := s.p
+	p.Registerer = metrics
 	return stage.New(cfg, s.bus, stage.HandlerFunc(func(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 		return s.attempt(ctx, model, in)
-	}), s.p)
+	}), p)
 }
 
 // forever is longer than any job waits.

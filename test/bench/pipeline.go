@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/platform"
@@ -188,7 +190,7 @@ func runMembers(ctx context.Context, members ...lifecycle.Member) (stop func(), 
 }
 
 // sizes are the bytes of a hop's messages.
-type sizes struct{ job, task, result int }
+type sizes struct{ job, task, result, intent, line int }
 
 // read takes the sizes from a job that was run: the job from its source, the
 // result from its stream, and the task, which is gone, from its definition.
@@ -204,5 +206,25 @@ func (s *sizes) read(ctx context.Context, b *bus.Bus, id string) error {
 	task := event.GenerateTask{Model: "small", Messages: []event.Message{{Role: "user", Content: prompt}}}
 	s.job, s.result = len(out.Data), len(msg.Data)
 	s.task = len(out.Data) + taskOverhead(task)
+	return s.readLedger(ctx, b, id)
+}
+
+// readLedger takes the sizes of what the ledger keeps of the job.
+func (s *sizes) readLedger(ctx context.Context, b *bus.Bus, id string) error {
+	intent, err := b.Last(ctx, "KV_"+bus.BucketLedger, "$KV."+bus.BucketLedger+"."+tenant+"."+id+".generate-0")
+	if err != nil || intent == nil {
+		return fmt.Errorf("reading an intent: %w", err)
+	}
+	var of struct {
+		Epoch int64 `json:"epoch"`
+	}
+	if err := json.Unmarshal(intent.Data, &of); err != nil {
+		return fmt.Errorf("reading an intent: %w", err)
+	}
+	line, err := b.Last(ctx, bus.StreamLedger, event.LedgerSubject(tenant, id, "generate-0", of.Epoch, 1))
+	if err != nil || line == nil {
+		return fmt.Errorf("reading a line of the ledger: %w", err)
+	}
+	s.intent, s.line = len(intent.Data), len(line.Data)+len(line.Header.Get(ledger.HeaderLine))
 	return nil
 }
