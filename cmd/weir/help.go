@@ -29,7 +29,7 @@ func examples() map[string]string {
 		"demo":                   "weir demo README.md docs/",
 		"dev nats":               "weir dev nats --addr 127.0.0.1:4222 --data-dir ./nats-data",
 		"dev qdrant":             "weir dev qdrant --addr 127.0.0.1:6334 --data-dir ./qdrant-data",
-		"dev llmsim":             "weir dev llmsim --addr 127.0.0.1:8087",
+		"dev llmsim":             "weir dev llmsim --profile openai --preset brownout --admin 127.0.0.1:8088",
 		"version":                "weir version --json",
 	}
 }

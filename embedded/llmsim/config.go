@@ -71,12 +71,12 @@ type Config struct {
 	Now func() time.Time
 }
 
-// DefaultConfig serves the chat model sim-small and the embedding model
-// sim-embed without any latency on a free local port.
+// DefaultConfig serves the chat models sim-small and sim-large and the embedding
+// model sim-embed without any latency on a free local port.
 func DefaultConfig() Config {
 	return Config{
 		Addr:            "127.0.0.1:0",
-		ChatModels:      []string{"sim-small"},
+		ChatModels:      []string{"sim-small", "sim-large"},
 		EmbeddingModels: []string{"sim-embed"},
 		Dimensions:      1024,
 		ContextTokens:   128_000,

@@ -67,6 +67,6 @@ func WorkerName(service string) string {
 		}
 	}
 	var unique [6]byte
-	rand.Read(unique[:]) //nolint:errcheck // never fails
+	rand.Read(unique[:])
 	return service + "-" + string(safe) + "-" + hex.EncodeToString(unique[:])
 }

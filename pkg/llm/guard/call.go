@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// defaultAttempts of a job over all retries and fallbacks.
+	// DefaultAttempts of a job over all retries and fallbacks.
 	DefaultAttempts = 6
 	// here is how many calls go to a model that has a fallback before that takes
 	// over.
