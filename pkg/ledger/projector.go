@@ -73,18 +73,13 @@ func NewProjector(cfg ProjectorConfig) (*Projector, error) {
 
 // Run adds lines up until ctx ends, over all outages of the server.
 func (p *Projector) Run(ctx context.Context) error {
-	for {
-		err := p.cfg.holdLease(ctx, p.work)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+	for ctx.Err() == nil {
+		if err := p.cfg.holdLease(ctx, p.work); err != nil {
 			p.cfg.Logger.DebugContext(ctx, "adding up the ledger", "error", err)
 		}
-		if !wait(ctx, pause) {
-			return nil
-		}
+		wait(ctx, pause)
 	}
+	return nil
 }
 
 // work adds lines up, and looks for calls without a line, until ctx ends or the

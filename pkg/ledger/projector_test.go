@@ -172,6 +172,44 @@ func TestTotalsAreExact(t *testing.T) {
 	}
 }
 
+// TestAddersRace: many add the same lines to one total, each in steps of its own.
+func TestAddersRace(t *testing.T) {
+	t.Parallel()
+	b, _ := bustest.New(t)
+	kv, err := b.KeyValue(t.Context(), bus.BucketSpend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key, n = "2026-11-25.acme.small", 300
+	heads := make([]head, n)
+	var want Sum
+	for i := range heads {
+		heads[i] = head{sequence: uint64(i + 1), sums: sums{Cost: int64(i), Prompt: 1}} //nolint:gosec // a small number
+		want.Add(heads[i].sum())
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for left := heads; len(left) > 0; {
+				step := min(1+rand.IntN(20), len(left))
+				if err := addTo(t.Context(), kv, key, left[:step]); err != nil {
+					t.Error(err)
+					return
+				}
+				left = left[step:]
+			}
+		})
+	}
+	wg.Wait()
+	entry, err := kv.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if total, err := decodeTotal(key, entry.Value()); err != nil || total.Sum != want || total.Sequence != n {
+		t.Errorf("got %+v, %v; want %+v", total, err, want)
+	}
+}
+
 // TestProjectorsTakeTurns: one works while the other stands by, over a restart
 // of the server; when the first stops the other one takes over at once.
 func TestProjectorsTakeTurns(t *testing.T) {

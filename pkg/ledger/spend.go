@@ -62,18 +62,13 @@ func (s *Spend) Ready() <-chan struct{} { return s.ready }
 
 // Run follows the totals until ctx ends, over all outages of the server.
 func (s *Spend) Run(ctx context.Context) error {
-	for {
-		err := s.follow(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+	for ctx.Err() == nil {
+		if err := s.follow(ctx); err != nil {
 			s.cfg.Logger.DebugContext(ctx, "following the totals", "error", err)
-			if !wait(ctx, pause) {
-				return nil
-			}
+			wait(ctx, pause)
 		}
 	}
+	return nil
 }
 
 // Spent is what tenant has spent from start up to, but not including, end, in

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
@@ -22,9 +23,9 @@ import (
 func batching(t *testing.T, e llm.Embedder, change func(*Config)) *batcher {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.Dimensions, cfg.Linger = 4, forever
+	cfg.Linger = neverLinger
 	change(&cfg)
-	b := newBatcher(cfg, e, newMetrics(prometheus.NewRegistry()))
+	b := newBatcher(cfg, direct{e}, newMetrics(prometheus.NewRegistry()))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.run(ctx) })
@@ -36,7 +37,7 @@ func batching(t *testing.T, e llm.Embedder, change func(*Config)) *batcher {
 func TestBatchesJoinDocuments(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	r.cfg.Linger, r.cfg.BatchItems = forever, 4
+	r.cfg.Linger, r.cfg.BatchItems = neverLinger, 4
 	fake := &llmtest.Fake{}
 	r.start(fake)
 	r.publish(chunked("a", "a1", "a2"), chunked("b", "b1", "b2"))
@@ -70,7 +71,7 @@ func TestBatchLimits(t *testing.T) {
 		b := batching(t, fake, func(c *Config) { c.BatchBytes, c.BatchItems, c.Calls = 20, 3, 1 })
 		ten, fifteen := strings.Repeat("x", 10), strings.Repeat("y", 15)
 		start := time.Now()
-		vectors, _, err := b.embed(t.Context(), []string{ten, ten, fifteen, "1", "2"})
+		vectors, _, err := b.embed(t.Context(), guard.Call{}, []string{ten, ten, fifteen, "1", "2"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +94,7 @@ func TestOversizedTextGoesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &llmtest.Fake{}
 		b := batching(t, fake, func(c *Config) { c.BatchBytes, c.BatchItems = 5, 2 })
-		if _, _, err := b.embed(t.Context(), []string{"0123456789", "ab", "c"}); err != nil {
+		if _, _, err := b.embed(t.Context(), guard.Call{}, []string{"0123456789", "ab", "c"}); err != nil {
 			t.Fatal(err)
 		}
 		for _, call := range fake.Embeds() {
@@ -111,7 +112,7 @@ func TestLinger(t *testing.T) {
 		fake := &llmtest.Fake{}
 		b := batching(t, fake, func(c *Config) { c.Linger = 7 * time.Millisecond })
 		start := time.Now()
-		if _, _, err := b.embed(t.Context(), []string{"one", "two"}); err != nil {
+		if _, _, err := b.embed(t.Context(), guard.Call{}, []string{"one", "two"}); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took != 7*time.Millisecond {
@@ -144,7 +145,7 @@ func TestCallsAreBounded(t *testing.T) {
 			return counted(1)(ctx, req)
 		}}
 		b := batching(t, fake, func(c *Config) { c.BatchItems, c.Calls = 1, 2 })
-		if _, _, err := b.embed(t.Context(), []string{"1", "2", "3", "4", "5"}); err != nil {
+		if _, _, err := b.embed(t.Context(), guard.Call{}, []string{"1", "2", "3", "4", "5"}); err != nil {
 			t.Fatal(err)
 		}
 		if most != 2 {
@@ -165,7 +166,7 @@ func poisoned(ctx context.Context, req llm.EmbedRequest) (llm.EmbedResponse, err
 func TestPoisonedDocumentFailsAlone(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	r.cfg.Linger, r.cfg.BatchItems = forever, 6
+	r.cfg.Linger, r.cfg.BatchItems = neverLinger, 6
 	fake := &llmtest.Fake{EmbedFunc: poisoned}
 	r.start(fake)
 	r.publish(chunked("a", "a1", "a2"), chunked("bad", "b1", "poison"), chunked("c", "c1", "c2"))
@@ -199,7 +200,7 @@ func TestSharedTroubleIsNotRepeated(t *testing.T) {
 	errs := make(chan error, 2)
 	for _, text := range []string{"a", "b"} {
 		go func() {
-			_, _, err := b.embed(context.Background(), []string{text})
+			_, _, err := b.embed(context.Background(), guard.Call{}, []string{text})
 			errs <- err
 		}()
 	}
@@ -220,7 +221,7 @@ func TestSharesSumToTheUsage(t *testing.T) {
 		shares := make(chan int, 2)
 		for _, texts := range [][]string{{strings.Repeat("x", 80), "yy"}, {"", strings.Repeat("z", 11), "w"}} {
 			go func() {
-				_, share, err := b.embed(context.Background(), texts)
+				_, share, err := b.embed(context.Background(), guard.Call{}, texts)
 				if err != nil {
 					t.Error(err)
 				}
@@ -240,10 +241,10 @@ func TestSharesSumToTheUsage(t *testing.T) {
 // TestEmbedEndsWithItsContext: also while it waits for a batcher that is stuck.
 func TestEmbedEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	b := newBatcher(DefaultConfig(), &llmtest.Fake{}, newMetrics(prometheus.NewRegistry())) // never run
+	b := newBatcher(DefaultConfig(), direct{&llmtest.Fake{}}, newMetrics(prometheus.NewRegistry())) // never run
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := b.embed(ctx, []string{"a"}); !errors.Is(err, context.Canceled) {
+	if _, _, err := b.embed(ctx, guard.Call{}, []string{"a"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context canceled", err)
 	}
 }
@@ -257,14 +258,14 @@ func TestCallEndsWithItsDocuments(t *testing.T) {
 			<-ctx.Done() // a provider that does not answer
 			return llm.EmbedResponse{}, event.Errorf(event.ClassCanceled, "%w", ctx.Err())
 		}}
-		b := batching(t, fake, func(c *Config) { c.BatchItems, c.CallTimeout = 2, time.Hour })
+		b := batching(t, fake, func(c *Config) { c.BatchItems = 2 })
 		start := time.Now()
 		var documents sync.WaitGroup
 		for _, limit := range []time.Duration{time.Second, time.Minute} {
 			documents.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
-				if _, _, err := b.embed(ctx, []string{"text"}); !errors.Is(err, context.DeadlineExceeded) {
+				if _, _, err := b.embed(ctx, guard.Call{}, []string{"text"}); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("error %v, want the deadline", err)
 				}
 			})

@@ -12,11 +12,10 @@ func TestConfigErrorsNameTheVariable(t *testing.T) {
 	stagetest.WrongConfigs[Config]{
 		{"WEIR_EMBEDDER_MODEL", "missing"}:           func(c *Config) { c.Model = "" },
 		{"WEIR_EMBEDDER_MODEL", `"a.b"`}:             func(c *Config) { c.Model = "a.b" },
-		{"WEIR_EMBEDDER_DIMENSIONS", "got 0"}:        func(c *Config) { c.Dimensions = 0 },
 		{"WEIR_EMBEDDER_BATCH_ITEMS", "got 0"}:       func(c *Config) { c.BatchItems = 0 },
 		{"WEIR_EMBEDDER_BATCH_BYTES", "got -5"}:      func(c *Config) { c.BatchBytes = -5 },
 		{"WEIR_EMBEDDER_CALLS", "got 0"}:             func(c *Config) { c.Calls = 0 },
-		{"WEIR_EMBEDDER_CALL_TIMEOUT", "got 0s"}:     func(c *Config) { c.CallTimeout = 0 },
+		{"WEIR_EMBEDDER_QUERY_TIMEOUT", "got 0s"}:    func(c *Config) { c.QueryTimeout = 0 },
 		{"WEIR_EMBEDDER_INTERACTIVE_SLOTS", "got 0"}: func(c *Config) { c.InteractiveSlots = 0 },
 		{"WEIR_EMBEDDER_BATCH_SLOTS", "got 0"}:       func(c *Config) { c.BatchSlots = 0 },
 		{"WEIR_EMBEDDER_FLEET_SLOTS", "got 0"}:       func(c *Config) { c.FleetSlots = 0 },
@@ -24,21 +23,13 @@ func TestConfigErrorsNameTheVariable(t *testing.T) {
 	}.Check(t, DefaultConfig, Config.Validate)
 }
 
-func TestDial(t *testing.T) {
+func TestDialStore(t *testing.T) {
 	t.Parallel()
-	if ports, err := Dial(DefaultConfig()); err != nil || ports.Embedder == nil || ports.Store == nil {
-		t.Errorf("ports %+v, error %v", ports, err)
+	if store, err := DialStore(DefaultConfig()); err != nil || store == nil {
+		t.Errorf("store %v, error %v", store, err)
 	}
-	for _, tc := range []struct {
-		want   string
-		change func(*Config)
-	}{
-		{"ftp://provider", func(c *Config) { c.ProviderURL = "ftp://provider" }},
-		{"no-port", func(c *Config) { c.QdrantAddr = "no-port" }},
-	} {
-		cfg := DefaultConfig()
-		tc.change(&cfg)
-		_, err := Dial(cfg)
-		stagetest.ErrorHas(t, err, tc.want)
-	}
+	cfg := DefaultConfig()
+	cfg.QdrantAddr = "no-port"
+	_, err := DialStore(cfg)
+	stagetest.ErrorHas(t, err, "no-port")
 }

@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
@@ -19,9 +24,9 @@ import (
 // patience bounds every wait.
 const patience = stagetest.Patience
 
-// forever is a Linger that no test waits for: a call happens because it is
+// neverLinger is a Linger that no test waits for: a call happens because it is
 // full, or not at all.
-const forever = time.Hour
+const neverLinger = time.Hour
 
 var _ vector.Store = (*fakeStore)(nil)
 
@@ -96,14 +101,48 @@ type rig struct {
 func setup(t *testing.T) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.Dimensions = 4
 	return &rig{Kit: stagetest.New(t), store: &fakeStore{}, cfg: cfg}
+}
+
+// text is the catalog of the tests.
+const text = `
+version: 1
+providers: [{id: sim, base_url: "http://127.0.0.1:1/v1", dialect: sim}]
+models: [{id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 4, shorten: true, price: [{input: 20}]}]
+`
+
+// endpoint is a provider that embeds only.
+type endpoint struct{ embedder llm.Embedder }
+
+func (e endpoint) Embed(ctx context.Context, req llm.EmbedRequest) (llm.EmbedResponse, error) {
+	return e.embedder.Embed(ctx, req)
+}
+
+func (endpoint) Chat(context.Context, llm.ChatRequest) (llm.ChatResponse, error) {
+	return llm.ChatResponse{}, errors.ErrUnsupported
+}
+
+func (endpoint) Close() {}
+
+// direct calls a provider without a guard.
+type direct struct{ llm.Embedder }
+
+func (d direct) Embed(ctx context.Context, _ guard.Call, req llm.EmbedRequest) (llm.EmbedResponse, guard.Report, error) {
+	req.Model, req.Dimensions = "sim-embed", 4
+	resp, err := d.Embedder.Embed(ctx, req)
+	return resp, guard.Report{}, err
 }
 
 func (r *rig) service(e llm.Embedder) *Service {
 	r.T.Helper()
 	now := func() time.Time { return time.Now().Add(r.ahead) }
-	s, err := New(platform.Platform{NATS: r.Bus.Conn(), Now: now}, r.cfg, Ports{Embedder: e, Store: r.store})
+	c, err := catalog.Parse([]byte(text), time.Now())
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	models := catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c)
+	s, err := New(platform.Platform{NATS: r.Bus.Conn(), Now: now}, r.cfg, Ports{Catalog: models, Store: r.store,
+		Dial: func(catalog.Provider, catalog.Model) (llm.Endpoint, error) { return endpoint{e}, nil }})
 	if err != nil {
 		r.T.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func TestOldChunksGoLast(t *testing.T) {
 func TestResultCounts(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	r.cfg.Price, r.ahead = 20, 2*time.Second
+	r.ahead = 2 * time.Second
 	r.start(&llmtest.Fake{EmbedFunc: counted(7)})
 	batch := chunked("a", "one", "two")
 	batch.Receipt.WaitingMS = 1000

@@ -27,7 +27,6 @@ func (r *rig) ask(data string) event.EmbedReply {
 func TestQueryVectors(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	r.cfg.Price = 20
 	fake := &llmtest.Fake{EmbedFunc: counted(5)}
 	r.start(fake)
 	reply := r.ask(`{"v":1,"inputs":["one","two"]}`)

@@ -24,8 +24,8 @@ func (s *Service) attempt(ctx context.Context, model string, in *bus.Message) ([
 		return nil, err
 	}
 	task.Receipt.WaitingMS += event.Milliseconds(received.Sub(in.Stored))
-	tokens := &tokenStream{bus: s.bus, now: s.p.Now, task: &task, epoch: in.Epoch()}
-	response, report, err := s.guard.Chat(ctx, s.call(ctx, model, &task, in), llm.ChatRequest{
+	tokens := &tokenStream{bus: s.bus, now: s.p.Now, task: &task, epoch: in.Epoch() << callBits}
+	response, report, err := s.guard.Chat(ctx, s.call(ctx, model, &task, in, tokens), llm.ChatRequest{
 		Messages: task.Messages, MaxTokens: task.MaxTokens, Temperature: task.Temperature, OnDelta: tokens.delta,
 	})
 	ended := s.p.Now()
@@ -38,6 +38,10 @@ func (s *Service) attempt(ctx context.Context, model string, in *bus.Message) ([
 	}
 	if err != nil {
 		return s.failed(ctx, &task, err)
+	}
+	if n := len(report.Attempts); n > 0 && report.Attempts[n-1].Reused { // what its call streamed may have expired
+		tokens.restart()
+		tokens.delta(response.Text) //nolint:errcheck // never fails
 	}
 	tokens.flush(ended)
 	stage.Charge(ctx, int64(response.Usage.PromptTokens+response.Usage.CompletionTokens))
@@ -66,7 +70,7 @@ func (s *Service) attempt(ctx context.Context, model string, in *bus.Message) ([
 
 // call is what the guard is told of the task. Its step is the same at every
 // delivery.
-func (s *Service) call(ctx context.Context, model string, task *event.GenerateTask, in *bus.Message) guard.Call {
+func (s *Service) call(ctx context.Context, model string, task *event.GenerateTask, in *bus.Message, tokens *tokenStream) guard.Call {
 	limit := task.MaxAttempts
 	if limit == 0 {
 		limit = guard.DefaultAttempts
@@ -80,6 +84,7 @@ func (s *Service) call(ctx context.Context, model string, task *event.GenerateTa
 		Tenant: task.Tenant, Job: task.ID, Step: fmt.Sprint("generate-", task.Hop), Epoch: in.Epoch(), Lane: task.Lane, Model: model,
 		Fallback: task.Fallback, Attempts: max(1, limit-calls(task.Receipt, s.ports.Catalog.Current())), CostNanoUSD: money,
 		Admitted: func() { stage.Admitted(ctx) },
+		Starts:   tokens.restart,
 		OnWait:   func(w guard.Wait) { tell(w.Reason, w.Until) },
 	}
 }
@@ -133,6 +138,15 @@ type tokenStream struct {
 	epoch   int64
 	pending []byte
 	sent    time.Time
+}
+
+// callBits is room for the calls of one delivery in the epoch of its tokens.
+const callBits = 6
+
+// restart begins another call's answer: readers drop what came before.
+func (t *tokenStream) restart() {
+	t.epoch++
+	t.pending = t.pending[:0]
 }
 
 // delta takes a piece of text. Pieces are a view of the answer, so trouble in

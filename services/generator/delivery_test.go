@@ -10,7 +10,7 @@ import (
 )
 
 func (r *rig) consumer() bus.Consumer {
-	return bus.GenerateConsumer(r.cfg.Model, event.LaneInteractive, r.cfg.FleetSlots).Tenant("acme")
+	return bus.GenerateConsumer("small", event.LaneInteractive, r.cfg.FleetSlots).Tenant("acme")
 }
 
 // deliverOnce takes the next task as a worker that dies with it, and hands it

@@ -2,6 +2,8 @@ package generator
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/platform"
@@ -46,18 +49,82 @@ type rig struct {
 	clock  *clock
 	cfg    Config
 	tokens *nats.Subscription
+	models *models
 }
+
+// free is a catalog of one model whose calls cost nothing.
+const free = `
+version: 1
+providers: [{id: sim, base_url: "http://127.0.0.1:1/v1", dialect: sim}]
+models:
+  - {id: small, provider: sim, upstream: sim-small, mode: chat, price: [{input: 0, output: 0}]}
+  - {id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 8, price: [{input: 20}]}
+`
+
+// priced is the same with prices.
+var priced = strings.Replace(free, "{input: 0, output: 0}", "{input: 150, output: 600}", 1)
+
+// models is a catalog that tests may replace.
+type models struct {
+	t       *testing.T
+	mu      sync.Mutex
+	current *catalog.Catalog
+	changed chan struct{}
+}
+
+func (m *models) Current() *catalog.Catalog {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.current
+}
+
+func (m *models) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+func (m *models) set(text string) {
+	m.t.Helper()
+	c, err := catalog.Parse([]byte(text), time.Now())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.current = c
+	if m.changed != nil {
+		close(m.changed)
+	}
+	m.changed = make(chan struct{})
+}
+
+// endpoint is a provider that chats only.
+type endpoint struct{ chat llm.Chat }
+
+func (e endpoint) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error) {
+	return e.chat.Chat(ctx, req)
+}
+
+func (endpoint) Embed(context.Context, llm.EmbedRequest) (llm.EmbedResponse, error) {
+	return llm.EmbedResponse{}, errors.ErrUnsupported
+}
+
+func (endpoint) Close() {}
 
 func setup(t *testing.T) *rig {
 	t.Helper()
 	k := stagetest.New(t)
-	return &rig{Kit: k, t: t, bus: k.Bus, clock: newClock(), cfg: DefaultConfig(), tokens: k.Subscribe("weir.tokens.>")}
+	r := &rig{Kit: k, t: t, bus: k.Bus, clock: newClock(), cfg: DefaultConfig(), tokens: k.Subscribe("weir.tokens.>"), models: &models{t: t}}
+	r.models.set(free)
+	return r
 }
 
 // start runs a generator over chat until the test ends.
 func (r *rig) start(chat llm.Chat) {
 	r.t.Helper()
-	s, err := New(platform.Platform{NATS: r.bus.Conn(), Now: r.clock.Now}, r.cfg, chat)
+	s, err := New(platform.Platform{NATS: r.bus.Conn(), Now: r.clock.Now}, r.cfg, Ports{Catalog: r.models,
+		Dial: func(catalog.Provider, catalog.Model) (llm.Endpoint, error) { return endpoint{chat}, nil }})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
 )
 
@@ -38,7 +37,7 @@ func TestRequest(t *testing.T) {
 func TestReceipt(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	r.cfg.PromptPrice, r.cfg.CompletionPrice = 150, 600
+	r.models.set(priced)
 	r.start(&llmtest.Fake{ChatFunc: pieces(r.clock, []time.Duration{100 * time.Millisecond, 150 * time.Millisecond}, "Yes ", "[2].")})
 	task := ask("q1")
 	task.Receipt = event.Receipt{WaitingMS: 5, RetrievingMS: 7}
@@ -63,7 +62,7 @@ func TestReceipt(t *testing.T) {
 func TestReceiptTotals(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	r.cfg.PromptPrice, r.cfg.CompletionPrice = 150, 600
+	r.models.set(priced)
 	r.start(&llmtest.Fake{ChatFunc: says("Hello.")}) // 10 tokens in, 3 out
 	task := ask("q1")
 	task.Receipt.Add(event.Attempt{Model: "embed", PromptTokens: 4, CostNanoUSD: 80})
@@ -71,24 +70,5 @@ func TestReceiptTotals(t *testing.T) {
 	got := r.ok("q1").Receipt
 	if got.PromptTokens != 14 || got.CompletionTokens != 3 || got.CostNanoUSD != 80+10*150+3*600 {
 		t.Errorf("receipt %+v, want 14 tokens in, 3 out, 3380 nano-USD", got)
-	}
-}
-
-func TestPrice(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		prompt, completion int64
-		usage              llm.Usage
-		want               int64
-	}{
-		{0, 0, llm.Usage{PromptTokens: 5, CompletionTokens: 5}, 0},
-		{150, 600, llm.Usage{PromptTokens: 1000, CompletionTokens: 10}, 156_000},
-		{150, 600, llm.Usage{PromptTokens: 1000, CachedTokens: 900}, 150_000},
-		{15_000, 75_000, llm.Usage{PromptTokens: 10_000_000, CompletionTokens: 10_000_000}, 900_000_000_000},
-	} {
-		s := &Service{cfg: Config{Model: "m", PromptPrice: tc.prompt, CompletionPrice: tc.completion}}
-		if got := s.price(tc.usage); got.CostNanoUSD != tc.want || got.Model != "m" || got.PromptTokens != tc.usage.PromptTokens {
-			t.Errorf("%+v costs %+v, want %d", tc.usage, got, tc.want)
-		}
 	}
 }

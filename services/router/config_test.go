@@ -12,7 +12,6 @@ func TestConfigErrorsNameTheVariable(t *testing.T) {
 	stagetest.WrongConfigs[Config]{
 		{"WEIR_ROUTER_MODEL", "missing"}:           func(c *Config) { c.Model = "" },
 		{"WEIR_ROUTER_EMBEDDING_MODEL", `"a b"`}:   func(c *Config) { c.EmbeddingModel = "a b" },
-		{"WEIR_ROUTER_DIMENSIONS", "got 0"}:        func(c *Config) { c.Dimensions = 0 },
 		{"WEIR_ROUTER_TOP_K", "got 0"}:             func(c *Config) { c.TopK = 0 },
 		{"WEIR_ROUTER_TOP_K", "got 101"}:           func(c *Config) { c.TopK = 101 },
 		{"WEIR_ROUTER_CONTEXT_BYTES", "got -1"}:    func(c *Config) { c.ContextBytes = -1 },

@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
@@ -60,6 +64,27 @@ func finds(chunks ...vector.Chunk) *fakeStore {
 	return &fakeStore{search: func(context.Context, vector.Query) ([]vector.Hit, error) { return hits, nil }}
 }
 
+// text is the catalog of the tests: a chain of three models, and one of its own.
+const text = `
+version: 1
+providers: [{id: sim, base_url: "http://127.0.0.1:1/v1", dialect: sim}]
+models:
+  - {id: small, provider: sim, upstream: s, mode: chat, aliases: [cheap], price: [{input: 1, output: 1}], fallback: [medium]}
+  - {id: medium, provider: sim, upstream: m, mode: chat, price: [{input: 1, output: 1}], fallback: [large]}
+  - {id: large, provider: sim, upstream: l, mode: chat, price: [{input: 1, output: 1}]}
+  - {id: embed, provider: sim, upstream: e, mode: embedding, dimensions: 2, price: [{input: 20}]}
+`
+
+// models is the catalog of the tests.
+func models(t *testing.T) *catalog.Watcher {
+	t.Helper()
+	c, err := catalog.Parse([]byte(text), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c)
+}
+
 // rig is a running router on a NATS server of its own.
 type rig struct {
 	*stagetest.Kit
@@ -71,13 +96,12 @@ type rig struct {
 func setup(t *testing.T, store *fakeStore, change ...func(*Config)) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.Dimensions = 2
 	for _, f := range change {
 		f(&cfg)
 	}
 	k := stagetest.New(t)
 	r := &rig{Kit: k, store: store, tasks: k.Subscribe("weir.steps.generate.>")}
-	s, err := New(platform.Platform{NATS: k.Bus.Conn()}, cfg, store)
+	s, err := New(platform.Platform{NATS: k.Bus.Conn()}, cfg, Ports{Store: store, Catalog: models(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

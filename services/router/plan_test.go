@@ -55,7 +55,7 @@ func TestModel(t *testing.T) {
 	}
 	job.Model = "huge"
 	got := r.failure(r.submit(job))
-	if got.Class != event.ClassInvalid || got.Field != "model" || !strings.Contains(got.Message, `"huge"`) || !strings.Contains(got.Hint, `"small"`) {
+	if got.Class != event.ClassInvalid || got.Field != "model" || !strings.Contains(got.Message, `"huge"`) || !strings.Contains(got.Hint, "small, medium, large") {
 		t.Errorf("error %+v, want an unknown model with a hint on the one there is", got)
 	}
 }
@@ -65,7 +65,7 @@ func TestModel(t *testing.T) {
 func TestIDsAreTheMessages(t *testing.T) {
 	t.Parallel()
 	b, _ := bustest.New(t)
-	s, err := New(platform.Platform{NATS: b.Conn()}, DefaultConfig(), &fakeStore{})
+	s, err := New(platform.Platform{NATS: b.Conn()}, DefaultConfig(), Ports{Store: &fakeStore{}, Catalog: models(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package up_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,9 +17,10 @@ func TestWrongConfigEndsRun(t *testing.T) {
 		change   func(*up.Config)
 	}{
 		{"WEIR_INGESTOR_BATCH_SLOTS", func(c *up.Config) { c.Ingestor.BatchSlots = 0 }},
-		{"WEIR_EMBEDDER_DIMENSIONS", func(c *up.Config) { c.Embedder.Dimensions = 0 }},
+		{"WEIR_EMBEDDER_MODEL", func(c *up.Config) { c.Embedder.Model = "small" }},
 		{"WEIR_ROUTER_TOP_K", func(c *up.Config) { c.Router.TopK = 0 }},
-		{"WEIR_GENERATOR_MAX_TOKENS", func(c *up.Config) { c.Generator.MaxTokens = 0 }},
+		{"WEIR_GENERATOR_WAITING", func(c *up.Config) { c.Generator.Waiting = -1 }},
+		{"WEIR_CATALOG", func(c *up.Config) { c.Process.Catalog = "no such file" }},
 	} {
 		cfg := config(t.TempDir())
 		tc.change(&cfg)
@@ -33,7 +36,17 @@ func TestDimensionsOfTheIndex(t *testing.T) {
 	dir := t.TempDir()
 	start(t, config(dir)).stop()
 	cfg := config(dir)
-	cfg.Embedder.Dimensions, cfg.Router.Dimensions = 512, 512
+	cfg.Process.Catalog = filepath.Join(dir, "catalog.yaml")
+	text := `
+version: 1
+providers: [{id: sim, base_url: "http://127.0.0.1:1/v1", dialect: sim}]
+models:
+  - {id: small, provider: sim, upstream: sim-small, mode: chat, price: [{input: 0, output: 0}]}
+  - {id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 512, price: [{input: 0}]}
+`
+	if err := os.WriteFile(cfg.Process.Catalog, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := fails(t, cfg); !strings.Contains(err.Error(), "embedder") || !strings.Contains(err.Error(), "dimension") {
 		t.Errorf("error %v, want the embedder's about the dimension", err)
 	}
@@ -45,13 +58,13 @@ func TestLoad(t *testing.T) {
 	t.Setenv("WEIR_INGESTOR_CHUNK_TOKENS", "99")
 	t.Setenv("WEIR_EMBEDDER_LINGER", "9ms")
 	t.Setenv("WEIR_ROUTER_TOP_K", "3")
-	t.Setenv("WEIR_GENERATOR_PROVIDER_KEY", "sk-1")
+	t.Setenv("WEIR_GENERATOR_MODELS", "small,large")
 	cfg := up.DefaultConfig("dir")
 	if err := cfg.Load(); err != nil {
 		t.Fatal(err)
 	}
 	if cfg.Process.LogLevel != "debug" || cfg.Ingestor.ChunkTokens != 99 || cfg.Embedder.Linger.String() != "9ms" ||
-		cfg.Router.TopK != 3 || cfg.Generator.ProviderKey.Reveal() != "sk-1" {
+		cfg.Router.TopK != 3 || len(cfg.Generator.Models) != 2 {
 		t.Errorf("config %+v does not follow the environment", cfg)
 	}
 	// All mistakes are told at once.

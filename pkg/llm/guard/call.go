@@ -218,6 +218,9 @@ func (r *run) intend(ctx context.Context) (out outcome, done bool, err error) {
 // call makes the call and tells everybody what came of it.
 func (r *run) call(ctx context.Context, grant *budget.Grant, permit *Permit) (outcome, error) {
 	r.meta = llm.Meta{}
+	if r.c.Starts != nil {
+		r.c.Starts()
+	}
 	sent := r.g.cfg.Now()
 	out, err := r.do(ctx, &r.meta)
 	took := r.g.cfg.Now().Sub(sent)

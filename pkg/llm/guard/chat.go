@@ -35,8 +35,17 @@ func (g *Guard) Chat(ctx context.Context, c Call, req llm.ChatRequest) (llm.Chat
 		return llm.ChatResponse{}, Report{}, err
 	}
 	r := &run{g: g, c: &c, m: m, est: est, books: true}
+	show := req.OnDelta
 	r.do = func(ctx context.Context, meta *llm.Meta) (outcome, error) {
 		req.Meta = meta
+		if sent := g.cfg.Now(); show != nil {
+			req.OnDelta = func(text string) error {
+				if meta.TTFT == 0 {
+					meta.TTFT = g.cfg.Now().Sub(sent)
+				}
+				return show(text)
+			}
+		}
 		req.IdempotencyKey = fmt.Sprintf("%s.%s.%s", c.Tenant, c.Job, c.Step)
 		resp, err := m.endpoint.Chat(ctx, req)
 		if err != nil {

@@ -156,10 +156,12 @@ type Call struct {
 	// no bound.
 	Attempts    int
 	CostNanoUSD int64
-	// OnWait is told why the call waits; Admitted is called when it no longer does.
-	// Both may be nil.
+	// OnWait is told why the call waits; Admitted is called when it no longer does;
+	// Starts before each call that goes out: what an earlier one streamed is void.
+	// All may be nil.
 	OnWait   func(Wait)
 	Admitted func()
+	Starts   func()
 }
 
 // Report is what came of a call, answered or not.
