@@ -57,15 +57,15 @@ func (s *Service) attempt(ctx context.Context, model string, in *bus.Message) ([
 	if err != nil {
 		return nil, err
 	}
-	outs := append(tokens.done(), result)
-	if report.Line != nil {
+	var outs []bus.Out
+	if report.Line != nil { // before the result, which ends the job
 		line, err := ledger.LineOut(*report.Line)
 		if err != nil {
 			return nil, err
 		}
 		outs = append(outs, line)
 	}
-	return outs, nil
+	return append(append(outs, tokens.done()...), result), nil
 }
 
 // call is what the guard is told of the task. Its step is the same at every

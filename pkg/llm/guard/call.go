@@ -322,8 +322,11 @@ const minThrottle = 500 * time.Millisecond
 func (r *run) again(cause *event.Error) (bool, time.Duration) {
 	switch cause.Class {
 	case event.ClassThrottled, event.ClassRamp:
-		r.throttles++ // admission holds it until the time the provider asked for
-		return r.throttles < maxThrottles, 0
+		r.throttles++
+		if len(r.m.group.Laws) > 0 { // admission holds it until the time the provider asked for
+			return r.throttles < maxThrottles, 0
+		}
+		return r.throttles < maxThrottles, Backoff(r.throttles, max(cause.RetryAfter, minThrottle), rand.Float64)
 	}
 	limit := r.c.Attempts
 	if r.c.Fallback {
