@@ -147,6 +147,12 @@ func (p *Process) Freeze() {
 	p.signal(syscall.SIGSTOP)
 }
 
+// Thaw lets a frozen child go on.
+func (p *Process) Thaw() {
+	p.t.Helper()
+	p.signal(syscall.SIGCONT)
+}
+
 // Wait waits until the child has ended by itself or after Terminate, with exit
 // code 0.
 func (p *Process) Wait() {

@@ -47,6 +47,8 @@ type System struct {
 	Options
 	// NatsURL is where clients connect.
 	NatsURL string
+	// SimURL is the simulator of Separate.
+	SimURL string
 	// Processes are the children by name: weir, or nats, qdrant, llmsim and
 	// the Services.
 	Processes map[string]*proc.Process
@@ -90,7 +92,7 @@ func (s *System) startSeparate() {
 	for _, name := range []string{"nats", "qdrant", "llmsim"} {
 		addr[name] = s.Processes[name].JSON()["addr"]
 	}
-	s.NatsURL = addr["nats"]
+	s.NatsURL, s.SimURL = addr["nats"], addr["llmsim"]
 	for _, name := range Services() {
 		http := proc.FreeAddr(s.t)
 		env := map[string]string{
