@@ -158,12 +158,6 @@ func (r *rig) ok(job string) event.Result {
 	return r.OK(event.KindGenerate, job)
 }
 
-// life is the next event of a type.
-func (r *rig) life(kind string) event.Life {
-	r.t.Helper()
-	return r.Life(kind)
-}
-
 // stream is the job's token messages up to the end mark.
 func (r *rig) stream() []event.Token {
 	r.t.Helper()

@@ -25,7 +25,6 @@ type load struct {
 	seconds time.Duration // of a run
 	warmUp  time.Duration // not counted
 	slots   int           // calls at once of one worker
-	short   bool
 }
 
 // figures are what was measured, by case and name.
