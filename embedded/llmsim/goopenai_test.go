@@ -109,7 +109,7 @@ func TestGoOpenAIEmbeddingsAndModerations(t *testing.T) {
 	if err != nil || len(got.Results) != 1 || !got.Results[0].Flagged || !got.Results[0].Categories.Violence {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if models, err := c.ListModels(t.Context()); err != nil || len(models.Models) != 2 {
+	if models, err := c.ListModels(t.Context()); err != nil || len(models.Models) != 3 {
 		t.Errorf("got %+v, %v", models, err)
 	}
 }

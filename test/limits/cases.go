@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -47,7 +48,7 @@ func cases() []measured {
 			return saturated(ctx, l, f, name, rivals(name, 16))
 		}})
 	}
-	return append(out, measured{"interactive", interactive}, measured{"tenants", tenants})
+	return append(out, measured{"half", halved}, measured{"interactive", interactive}, measured{"tenants", tenants})
 }
 
 // fleet starts workers. What it returns stops them and says what each did.
@@ -128,6 +129,45 @@ func inProcess(n int, dial func(catalog.Provider, catalog.Model) (llm.Endpoint, 
 			return did
 		}, err
 	}
+}
+
+// halved kills half of the worker processes at once and measures from 3 s later on.
+func halved(ctx context.Context, l load, found figures) error {
+	r, err := newRig(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	var workers []*process
+	defer func() {
+		for _, p := range workers {
+			p.end()
+		}
+	}()
+	for range 16 {
+		p, err := startProcess(ctx, r)
+		if err != nil {
+			return err
+		}
+		workers = append(workers, p)
+	}
+	offering, cancel := context.WithCancel(ctx)
+	defer cancel()
+	offered := make(chan error, 1)
+	go func() { offered <- r.offer(offering) }()
+	if err := wait(ctx, 12*time.Second); err != nil {
+		return err
+	}
+	for _, p := range workers[:8] {
+		p.cmd.Process.Kill() //nolint:errcheck // then it is dead already
+	}
+	begin := time.Now().Add(3 * time.Second)
+	if err := wait(ctx, 18*time.Second); err != nil {
+		return err
+	}
+	err = r.measure(found, "half", begin, time.Now())
+	cancel()
+	return errors.Join(err, <-offered)
 }
 
 // interactive submits interactive jobs while 5,000 and more batch jobs wait.

@@ -53,7 +53,14 @@ func run(ctx context.Context, l load, worker, only, out, chart string) error {
 		nats, sim, _ := strings.Cut(worker, ",")
 		return work(ctx, l, nats, sim)
 	}
-	found := figures{}
+	found, path := figures{}, filepath.Join(out, "limits.json")
+	if only != "" { // added to what was found before
+		if data, err := os.ReadFile(path); err == nil {
+			if err := json.Unmarshal(data, &found); err != nil {
+				return fmt.Errorf("reading %s: %w", path, err)
+			}
+		}
+	}
 	for _, c := range cases() {
 		if only != "" && !slices.Contains(strings.Split(only, ","), c.name) {
 			continue
@@ -63,7 +70,7 @@ func run(ctx context.Context, l load, worker, only, out, chart string) error {
 		}
 		found.print(c.name)
 	}
-	if err := found.write(filepath.Join(out, "limits.json")); err != nil {
+	if err := found.write(path); err != nil {
 		return err
 	}
 	if chart == "" {
