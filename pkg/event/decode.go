@@ -148,6 +148,12 @@ func (j *GenerateJob) validate() error {
 	if j.MaxTokens < 0 {
 		return Invalid("max_tokens", "use 1 or more, or leave it out", "got %d", j.MaxTokens)
 	}
+	if n := j.MaxAttempts; n < 0 || n > MaxAttempts {
+		return Invalid("max_attempts", fmt.Sprintf("use 1 to %d, or leave it out", MaxAttempts), "got %d", n)
+	}
+	if n := j.MaxCostNanoUSD; n < 0 {
+		return Invalid("max_cost_nano_usd", "use 1 or more, or leave it out", "got %d", n)
+	}
 	if t := j.Temperature; t != nil && (*t < 0 || *t > 2) {
 		return Invalid("temperature", "use 0 to 2", "got %g", *t)
 	}
@@ -163,6 +169,9 @@ func (r *RAG) validate() error {
 	}
 	return CheckName("rag.collection", r.Collection)
 }
+
+// MaxAttempts bounds the model calls a job may ask for.
+const MaxAttempts = 50
 
 // MaxTopK bounds the number of chunks a job may ask for.
 const MaxTopK = 100

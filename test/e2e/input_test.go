@@ -100,6 +100,8 @@ func badInputs() []bad {
 		generate("model with a dot", `"model":"a.b",`+hello, "model"),
 		generate("collection unknown", hello+`,"rag":{"collection":"nowhere"}`, "rag.collection"),
 		generate("collection missing", hello+`,"rag":{}`, "rag.collection"),
+		generate("max_attempts negative", hello+`,"max_attempts":-1`, "max_attempts"),
+		generate("max_cost_nano_usd negative", hello+`,"max_cost_nano_usd":-1`, "max_cost_nano_usd"),
 		generate("max_tokens negative", hello+`,"max_tokens":-1`, "max_tokens"),
 		generate("temperature too high", hello+`,"temperature":3`, "temperature"),
 		generate("top_k negative", hello+`,"rag":{"collection":"docs","top_k":-1}`, "rag.top_k"),
