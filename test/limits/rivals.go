@@ -121,13 +121,17 @@ func drain(ctx context.Context, r *rig) error {
 		return err
 	}
 	defer client.Close()
-	for {
-		_, err := client.Chat(ctx, llm.ChatRequest{Model: "sim-small", MaxTokens: 100_000, Messages: []llm.Message{{Role: "user", Content: "Hi"}}})
-		if event.AsError(err) != nil {
-			r.before = r.sim.Ledger()
-			return ctx.Err()
-		}
+	var all sync.WaitGroup
+	for range 40 {
+		all.Go(func() {
+			for err := error(nil); err == nil; {
+				_, err = client.Chat(ctx, llm.ChatRequest{Model: "sim-small", MaxTokens: 100_000, Messages: []llm.Message{{Role: "user", Content: "Hi"}}})
+			}
+		})
 	}
+	all.Wait()
+	r.before = r.sim.Ledger()
+	return ctx.Err()
 }
 
 // rivals is a fleet of n workers of a kind.
