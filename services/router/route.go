@@ -39,7 +39,11 @@ func (s *Service) choose(chain []string) (model string, fallback bool) {
 	var soonest time.Time
 	for i, name := range chain {
 		status := s.guard.Status(name)
-		if status.Callable(s.p.Now()) || status.State == guard.Probing && s.probes.next(name, s.p.Now()) {
+		callable := status.Callable(s.p.Now())
+		if status.State == guard.Probing { // for the router always callable: it is to send some
+			callable = s.probes.next(name, s.p.Now())
+		}
+		if callable {
 			return name, i+1 < len(chain)
 		}
 		if model == "" || status.Until.Before(soonest) {

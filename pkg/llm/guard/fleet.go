@@ -201,6 +201,6 @@ func (h *Health) publish(ctx context.Context, e *target) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e.revision = max(e.revision, revision)
-	e.dirty = e.record != r // it may have changed meanwhile
+	e.dirty = e.dirty && e.record != r // it may have changed meanwhile
 	return nil
 }

@@ -282,7 +282,7 @@ func (h *Health) Allow(ctx context.Context, t Target, timeout time.Duration) (*P
 // for calls of up to timeout.
 func (e *target) close(s Settings, timeout time.Duration) {
 	if e.record.State == Open || e.record.State == Parked {
-		e.record, e.breaker = record{}, nil
+		e.record, e.breaker, e.dirty = record{}, nil, false
 	}
 	if e.breaker == nil || e.breaker.timeout < timeout {
 		e.breaker = newBreaker(s, timeout)
