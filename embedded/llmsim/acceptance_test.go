@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -124,3 +125,77 @@ func BenchmarkChat(b *testing.B) {
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }
+
+// BenchmarkIdleStreams is the memory of ten thousand streams that wait, with
+// their clients: each is one connection.
+func BenchmarkIdleStreams(b *testing.B) {
+	const streams = 10_000
+	for b.Loop() {
+		cfg := DefaultConfig()
+		cfg.Faults = Faults{Rules: []Fault{{Do: Action{Hang: hangAfterEvents, After: 1}}}}
+		s, err := New(cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		pipes := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		server := &http.Server{Handler: s}
+		go server.Serve(pipes) //nolint:errcheck // closed below
+		before := heldMemory()
+		clients := make([]net.Conn, streams)
+		for i := range clients {
+			clients[i] = pipes.dial()
+			if _, err := fmt.Fprintf(clients[i], "POST %s HTTP/1.1\r\nHost: sim\r\nContent-Length: %d\r\n\r\n%s", pathChat, len(streamBody), streamBody); err != nil {
+				b.Fatal(err)
+			}
+			got := make([]byte, 0, 1024)
+			for !bytes.Contains(got, []byte("data: ")) {
+				n, err := clients[i].Read(got[len(got):cap(got)])
+				if err != nil {
+					b.Fatal(err)
+				}
+				got = got[:len(got)+n]
+			}
+		}
+		b.ReportMetric(float64(heldMemory()-before)/streams, "B/stream")
+		for _, c := range clients {
+			c.Close()
+		}
+		server.Close()
+	}
+}
+
+// heldMemory is what the heap and the stacks take.
+func heldMemory() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+// pipeListener is a listener without ports, as files are few.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *pipeListener) dial() net.Conn {
+	client, server := net.Pipe()
+	l.conns <- server
+	return client
+}
+
+// Accept implements net.Listener.
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *pipeListener) Close() error { close(l.closed); return nil }
+
+// Addr implements net.Listener.
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }

@@ -3,7 +3,7 @@ package llmsim
 import (
 	"hash/fnv"
 	"maps"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -75,9 +75,9 @@ func (s *Server) cachedTokens(c *call, q *chatRequest, tokens int) *promptDetail
 	if !s.cfg.PromptCache || c.server == nil {
 		return nil
 	}
-	text := ""
-	for i, m := range q.Messages {
-		text += strconv.Itoa(i) + m.Role + "\x00" + m.Content.text + "\x00"
+	var text strings.Builder
+	for _, m := range q.Messages {
+		text.WriteString(m.Role + "\x00" + m.Content.text + "\x00")
 	}
-	return &promptDetails{CachedTokens: s.cache.cached(c.key+"\x00"+q.Model, text, tokens, s.clock.now(), s.scaled(Duration(cacheLife)))}
+	return &promptDetails{CachedTokens: s.cache.cached(c.key+"\x00"+q.Model, text.String(), tokens, s.clock.now(), s.scaled(Duration(cacheLife)))}
 }

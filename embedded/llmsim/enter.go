@@ -41,11 +41,11 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, load workload) (*
 		v.leave()
 		return v, false
 	}
-	if wait(r.Context(), c.firstToken(load.prompt, v.group.load())) != nil {
+	if wait(r.Context(), c.firstToken(load.prompt, v.group.load())) != nil || !c.beforeBody(w, r) {
 		v.leave()
 		return v, false
 	}
-	return v, c.beforeBody(w, r)
+	return v, true
 }
 
 // refuse answers a request that is wrong. One that is longer than the context

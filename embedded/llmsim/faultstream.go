@@ -66,7 +66,7 @@ func (w *answer) Write(p []byte) (int, error) {
 	if w.Header().Get("Content-Type") != contentEvents {
 		return w.ResponseWriter.Write(p)
 	}
-	if w.events == 0 && w.call.profile.prelude != "" {
+	if w.events == 0 && w.call.profile.prelude != "" && w.call.entry.Endpoint == "chat" {
 		if _, err := w.ResponseWriter.Write([]byte(w.call.profile.prelude)); err != nil {
 			return 0, err
 		}

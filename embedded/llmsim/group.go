@@ -83,7 +83,7 @@ func newGroup(id groupID, p *profile, limits []Limit, scale float64) *group {
 func (g *group) setLimits(limits []Limit, scale float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	old := g.dims
+	old := slices.Clone(g.dims)
 	g.dims, g.slots, g.queue = nil, 0, g.profile.queue
 	for _, l := range limits {
 		if !matches(l.Key, g.id.key) || !matches(l.Group, g.id.group) {
@@ -99,14 +99,25 @@ func (g *group) setLimits(limits []Limit, scale float64) {
 			continue
 		}
 		d := &dimension{Limit: l, law: l.newLaw(scale), cap: l.Cap}
-		for _, was := range old {
-			if was.Dim == l.Dim && was.Law == l.Law && was.Window == l.Window && was.Sub == l.Sub {
-				d.law, d.cap = was.law, was.cap
-			}
+		same := slices.IndexFunc(old, func(was *dimension) bool {
+			return was.Dim == l.Dim && was.Law == l.Law && was.Window == l.Window && was.Sub == l.Sub && was.Key == l.Key && was.Group == l.Group
+		})
+		if same >= 0 {
+			d.law, d.cap = old[same].law, old[same].cap
 		}
 		g.dims = append(g.dims, d)
 	}
 	g.traffic.setCaps(g.dims)
+	for len(g.waiting) > 0 && (g.slots == 0 || g.running < g.slots) {
+		g.running++
+		g.next()
+	}
+}
+
+// next gives a place to who waits longest.
+func (g *group) next() {
+	close(g.waiting[0])
+	g.waiting = g.waiting[1:]
 }
 
 // admit checks all dimensions, then charges all. factor is what a brownout
@@ -229,9 +240,8 @@ func (g *group) await(ctx context.Context, turn chan struct{}) bool {
 func (g *group) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.waiting) > 0 {
-		close(g.waiting[0])
-		g.waiting = g.waiting[1:]
+	if len(g.waiting) > 0 && (g.slots == 0 || g.running <= g.slots) {
+		g.next()
 		return
 	}
 	g.running--

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -218,5 +220,67 @@ func TestRunRefusesBadSettings(t *testing.T) { //nolint:paralleltest // sets var
 				t.Errorf("got %v, want it to show %q", err, value)
 			}
 		})
+	}
+}
+
+// TestServiceMetrics: several services of one process may have the same metric.
+func TestServiceMetrics(t *testing.T) {
+	t.Parallel()
+	p := Platform{}.WithDefaults()
+	for _, service := range []string{"router", "embedder"} {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_test_total", Help: "Test."})
+		if err := ServiceMetrics(p, service).Register(c); err != nil {
+			t.Error(err)
+		}
+		if err := ServiceMetrics(p, service).Register(c); err == nil {
+			t.Errorf("%s has it twice", service)
+		}
+	}
+}
+
+func TestWorkerName(t *testing.T) {
+	t.Parallel()
+	one, two := WorkerName("router"), WorkerName("router")
+	if one == two || !strings.HasPrefix(one, "router-") || !regexp.MustCompile(`^[A-Za-z0-9-]+$`).MatchString(one) {
+		t.Errorf("names %s and %s, want two that can be keys in a bucket", one, two)
+	}
+}
+
+// TestOpenCatalog: the file when there is one, else OpenAI with its key, else the
+// simulator.
+func TestOpenCatalog(t *testing.T) { //nolint:paralleltest // sets variables
+	file := filepath.Join(t.TempDir(), "catalog.yaml")
+	if err := os.WriteFile(file, []byte(`
+version: 1
+providers: [{id: mine, base_url: "http://127.0.0.1:1/v1", dialect: sim}]
+models: [{id: own, provider: mine, upstream: x, mode: chat, price: [{input: 0, output: 0}]}]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, key, file, model, base string
+	}{
+		{"simulator", "", "", "small", "http://sim.example/v1"},
+		{"OpenAI", "secret", "", "small", "https://api.openai.com/v1"},
+		{"file", "secret", file, "own", "http://127.0.0.1:1/v1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("OPENAI_API_KEY", tc.key)
+			w, err := OpenCatalog(Platform{}.WithDefaults(), Config{Catalog: tc.file, SimURL: "http://sim.example/v1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, _ := w.Current().Model(tc.model)
+			if p, ok := w.Current().Provider(m.Provider); !ok || p.BaseURL != tc.base {
+				t.Errorf("model %s is at %q, want %s", tc.model, p.BaseURL, tc.base)
+			}
+		})
+	}
+	if err := os.WriteFile(file, []byte("version: 1\nmodels: [{id: own, provider: nobody}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := OpenCatalog(Platform{}.WithDefaults(), Config{Catalog: file})
+	if err == nil || !strings.Contains(err.Error(), "WEIR_CATALOG") || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("got %v, want the setting and what is wrong", err)
 	}
 }

@@ -53,7 +53,8 @@ func newBatcher(cfg Config, e caller, m *metrics) *batcher {
 }
 
 // embed returns a vector per text and the document's share of the tokens. On
-// an error of any of its calls it returns the first one.
+// an error of any of its calls it returns the first one, and the tokens that the
+// others took.
 func (b *batcher) embed(ctx context.Context, call guard.Call, texts []string) ([][]float32, int, error) {
 	doc := &document{ctx: ctx, call: call, vectors: make([][]float32, len(texts))}
 	for i, text := range texts {
@@ -63,12 +64,12 @@ func (b *batcher) embed(ctx context.Context, call guard.Call, texts []string) ([
 		case <-ctx.Done():
 			doc.pending.Done()
 			doc.pending.Wait()
-			return nil, 0, fmt.Errorf("waiting for a batch: %w", context.Cause(ctx))
+			return nil, doc.tokens, fmt.Errorf("waiting for a batch: %w", context.Cause(ctx))
 		}
 	}
 	doc.pending.Wait()
 	if doc.err != nil && ctx.Err() != nil { // the cause, not how the call saw it
-		return nil, 0, fmt.Errorf("waiting for a batch: %w", context.Cause(ctx))
+		return nil, doc.tokens, fmt.Errorf("waiting for a batch: %w", context.Cause(ctx))
 	}
 	return doc.vectors, doc.tokens, doc.err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
@@ -78,6 +79,25 @@ func TestResultCounts(t *testing.T) {
 	}
 }
 
+// TestDocumentIsInTheLedger: its line is there when its result is.
+func TestDocumentIsInTheLedger(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.start(&llmtest.Fake{EmbedFunc: counted(7)})
+	r.publish(chunked("a", "one"))
+	r.ok("a")
+	r.spent("a", 7*20)
+}
+
+// spent checks what the ledger has of a job, the only one in it.
+func (r *rig) spent(job string, nanoUSD int64) {
+	r.T.Helper()
+	rows, err := ledger.Ask(r.T.Context(), r.Bus, ledger.Query{By: ledger.ByJob, Since: time.Now().Add(-time.Hour)})
+	if err != nil || len(rows) != 1 || rows[0].CostNanoUSD != nanoUSD || !strings.Contains(rows[0].Key, job) {
+		r.T.Errorf("ledger %+v (%v), want %d nano-USD for %s", rows, err, nanoUSD, job)
+	}
+}
+
 // counted embeds like the fake and reports a fixed number of tokens.
 func counted(tokens int) func(context.Context, llm.EmbedRequest) (llm.EmbedResponse, error) {
 	return func(_ context.Context, req llm.EmbedRequest) (llm.EmbedResponse, error) {
@@ -122,6 +142,11 @@ func TestTroubleIsRetried(t *testing.T) {
 			if n := len(fake.Embeds()); n != 2 {
 				t.Errorf("%d calls to the provider, want 2", n)
 			}
+			if at == "embed" { // the other calls were answered, and paid
+				r.spent("a", 20)
+			} else {
+				r.spent("a", 2*20)
+			}
 			_, points := r.store.written()
 			for _, p := range points {
 				if p.ID != points[0].ID {
@@ -139,11 +164,16 @@ func TestStoreRefuses(t *testing.T) {
 	r.store.upsert = func([]vector.Point) error {
 		return &event.Error{Class: event.ClassInvalid, Message: "wrong dimension", Err: vector.ErrDimension}
 	}
-	r.start(&llmtest.Fake{})
+	r.start(&llmtest.Fake{EmbedFunc: counted(7)})
 	r.publish(chunked("a", "one"))
-	if result := r.Result("a"); result.Status != event.StatusFailed || result.Error.Class != event.ClassInvalid {
+	result := r.Result("a")
+	if result.Status != event.StatusFailed || result.Error.Class != event.ClassInvalid {
 		t.Errorf("result %+v, want failed as invalid", result)
 	}
+	if result.Receipt.CostNanoUSD != 7*20 {
+		t.Errorf("receipt %+v, want what the vectors cost", result.Receipt)
+	}
+	r.spent("a", 7*20)
 	if calls, _ := r.store.written(); len(calls) != 1 {
 		t.Errorf("calls %q, want one upsert and no delete", calls)
 	}

@@ -1,13 +1,18 @@
 package embedder
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
 
 // ask sends a request for query vectors.
@@ -94,5 +99,40 @@ func TestQueriesAreShared(t *testing.T) {
 	a, b := len(first.Embeds()), len(second.Embeds())
 	if a+b != n || a == 0 || b == 0 {
 		t.Errorf("the embedders answered %d and %d requests, want a share of %d each", a, b, n)
+	}
+}
+
+// TestSignsOfLife: who asked is told, each second, that the answer is still to come.
+func TestSignsOfLife(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	release := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(release) })
+	defer answer() // whatever fails, the embedder must end
+	r.start(&llmtest.Fake{EmbedFunc: func(ctx context.Context, req llm.EmbedRequest) (llm.EmbedResponse, error) {
+		<-release
+		return counted(1)(ctx, req)
+	}})
+	inbox := r.Bus.Conn().NewInbox()
+	replies := r.Subscribe(inbox)
+	sent := time.Now()
+	if err := r.Bus.Conn().PublishRequest(event.EmbedRPC("embed"), inbox, []byte(`{"v":1,"inputs":["one"]}`)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if sign, _ := stagetest.Next(r.Kit, replies, event.Decode[event.EmbedReply]); !sign.Working || sign.Error != nil || len(sign.Vectors) != 0 {
+			t.Errorf("reply %+v, want a sign of life", sign)
+		}
+	}
+	if d := time.Since(sent); d < 2*signEvery {
+		t.Errorf("two signs within %s", d)
+	}
+	answer()
+	reply, _ := stagetest.Next(r.Kit, replies, event.Decode[event.EmbedReply])
+	for reply.Working { // one more may have been on its way
+		reply, _ = stagetest.Next(r.Kit, replies, event.Decode[event.EmbedReply])
+	}
+	if len(reply.Vectors) != 1 || reply.Error != nil {
+		t.Errorf("reply %+v, want the vector", reply)
 	}
 }

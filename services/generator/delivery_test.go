@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/stage"
@@ -47,21 +49,46 @@ func (r *rig) storeResult(job, text string) {
 	}
 }
 
-// drained waits until no task waits or is in work.
-func (r *rig) drained() {
+// info is how small's tasks of acme stand.
+func (r *rig) info(ctx context.Context) *jetstream.ConsumerInfo {
+	r.t.Helper()
+	info, err := r.bus.ConsumerInfo(ctx, r.consumer())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return info
+}
+
+// until waits until the tasks stand as ok says.
+func (r *rig) until(ok func(*jetstream.ConsumerInfo) bool) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	for {
-		info, err := r.bus.ConsumerInfo(ctx, r.consumer())
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if info.NumPending == 0 && info.NumAckPending == 0 {
-			return
-		}
+	for !ok(r.info(ctx)) {
 		<-poll.C
 	}
+}
+
+// drained waits until no task waits or is in work.
+func (r *rig) drained() {
+	r.t.Helper()
+	r.until(func(info *jetstream.ConsumerInfo) bool { return info.NumPending == 0 && info.NumAckPending == 0 })
+}
+
+// notPulled waits until nobody asks for tasks.
+func (r *rig) notPulled() {
+	r.t.Helper()
+	r.until(func(info *jetstream.ConsumerInfo) bool { return info.NumWaiting == 0 })
+}
+
+// stored is how many messages a stream holds.
+func (r *rig) stored(stream string) uint64 {
+	r.t.Helper()
+	s, err := r.bus.JetStream().Stream(r.t.Context(), stream)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s.CachedInfo().State.Msgs
 }

@@ -3,6 +3,7 @@ package generator
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +51,7 @@ type rig struct {
 	cfg    Config
 	tokens *nats.Subscription
 	models *models
+	log    *slog.Logger // nil logs nothing
 }
 
 // free is a catalog of one model whose calls cost nothing.
@@ -123,7 +125,7 @@ func setup(t *testing.T) *rig {
 // start runs a generator over chat until the test ends.
 func (r *rig) start(chat llm.Chat) {
 	r.t.Helper()
-	s, err := New(platform.Platform{NATS: r.bus.Conn(), Now: r.clock.Now}, r.cfg, Ports{Catalog: r.models,
+	s, err := New(platform.Platform{NATS: r.bus.Conn(), Now: r.clock.Now, Logger: r.log}, r.cfg, Ports{Catalog: r.models,
 		Dial: func(catalog.Provider, catalog.Model) (llm.Endpoint, error) { return endpoint{chat}, nil }})
 	if err != nil {
 		r.t.Fatal(err)

@@ -31,7 +31,7 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	task.Receipt.WaitingMS = event.Milliseconds(received.Sub(in.Stored))
 	if job.RAG != nil {
 		if err := s.ground(ctx, &job, &task); err != nil {
-			return nil, err
+			return nil, stage.WithReceipt(err, task.Receipt)
 		}
 		retrieved := s.p.Now().Sub(received)
 		task.Receipt.RetrievingMS = event.Milliseconds(retrieved)

@@ -63,7 +63,11 @@ func TestUnknownCollection(t *testing.T) {
 	r := setup(t, store).embedder(vectors)
 	job := question("What?")
 	job.RAG.Collection = "hand-book"
-	got := r.failure(r.submit(job))
+	id := r.submit(job)
+	got := r.failure(id)
+	if receipt := r.Result(id).Receipt; receipt.CostNanoUSD != 80 {
+		t.Errorf("receipt %+v, want the embedding of the question", receipt)
+	}
 	if got.Class != event.ClassInvalid || got.Field != "rag.collection" || got.Hint == "" ||
 		!strings.Contains(got.Message, `"acme"`) || !strings.Contains(got.Message, `"hand-book"`) {
 		t.Errorf("error %+v, want an unknown collection of the tenant", got)

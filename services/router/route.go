@@ -89,7 +89,7 @@ func (s *Service) route(_ context.Context, in *bus.Message) ([]bus.Out, error) {
 	first := task.Tried[0]
 	chain, err := s.chain(first)
 	if err != nil {
-		return nil, err // the catalog lost the model meanwhile
+		return nil, stage.WithReceipt(err, task.Receipt) // the catalog lost the model meanwhile
 	}
 	left := slices.DeleteFunc(slices.Clone(chain), func(name string) bool { return slices.Contains(task.Tried, name) })
 	switch {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -73,39 +74,102 @@ func TestAliasNamesItsModel(t *testing.T) {
 	}
 }
 
+// broken is a worker of another process that has opened the breaker of small.
+func (r *rig) broken(settings guard.Settings) {
+	r.T.Helper()
+	kv, err := r.Bus.KeyValue(r.T.Context(), bus.BucketBreakers)
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	other, err := guard.NewHealth(guard.HealthConfig{KV: kv, JetStream: r.Bus.JetStream(), Worker: "w", Settings: settings})
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	go other.Run(r.T.Context()) //nolint:errcheck // ends with the test
+	<-other.Ready()
+	target := guard.Target{Provider: "sim", Group: "small"}
+	for other.Check(target).State == guard.Closed {
+		permit, err := other.Allow(r.T.Context(), target, time.Second)
+		if err != nil {
+			return
+		}
+		permit.Done(event.Errorf(event.ClassUnavailable, "down"), 0)
+	}
+}
+
+// untilPlanned submits jobs until one goes to a model.
+func (r *rig) untilPlanned(model string) {
+	r.T.Helper()
+	job := question("Hi")
+	job.RAG = nil
+	for deadline := time.Now().Add(stagetest.Patience); ; {
+		r.submit(job)
+		task, _ := r.task()
+		if task.Model == model {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.T.Fatalf("jobs still go to %s, not to %s", task.Model, model)
+		}
+	}
+}
+
 // TestOpenModelsArePassedOver: the router knows from the fleet's breakers.
 func TestOpenModelsArePassedOver(t *testing.T) {
 	t.Parallel()
 	r := setup(t, &fakeStore{})
-	kv, err := r.Bus.KeyValue(t.Context(), bus.BucketBreakers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := guard.NewHealth(guard.HealthConfig{KV: kv, JetStream: r.Bus.JetStream(), Worker: "w", Settings: guard.DefaultSettings()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go other.Run(t.Context()) //nolint:errcheck // ends with the test
-	<-other.Ready()
-	target := guard.Target{Provider: "sim", Group: "small"}
-	for other.Check(target).State == guard.Closed {
-		permit, err := other.Allow(t.Context(), target, time.Second)
-		if err != nil {
-			break
-		}
-		permit.Done(event.Errorf(event.ClassUnavailable, "down"), 0)
-	}
+	r.broken(guard.DefaultSettings())
+	r.untilPlanned("medium")
+}
+
+// TestProbedModelGetsATrickle: one job, from which the fleet learns whether the
+// model works again, and those that follow it go elsewhere.
+func TestProbedModelGetsATrickle(t *testing.T) {
+	t.Parallel()
+	r := setup(t, &fakeStore{})
+	settings := guard.DefaultSettings()
+	settings.OpenFor, settings.OpenMax = time.Second, time.Second
+	r.broken(settings)
+	r.untilPlanned("medium") // it is open
+	r.untilPlanned("small")  // to be probed
 	job := question("Hi")
 	job.RAG = nil
-	deadline := time.Now().Add(stagetest.Patience)
-	for {
-		r.submit(job)
-		task, _ := r.task()
-		if task.Model == "medium" {
-			return
+	sent := time.Now()
+	r.submit(job)
+	if task, _ := r.task(); task.Model != "medium" && time.Since(sent) < probeEvery/2 {
+		t.Errorf("the next job goes to %s, want medium", task.Model)
+	}
+}
+
+// TestProbes: each model has its own trickle.
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	var p probes
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, tc := range []struct {
+		model string
+		after time.Duration
+		want  bool
+	}{{"a", 0, true}, {"a", probeEvery - 1, false}, {"b", probeEvery - 1, true}, {"a", probeEvery, true}, {"b", probeEvery, false}} {
+		if got := p.next(tc.model, at.Add(tc.after)); got != tc.want {
+			t.Errorf("%s after %s: %t, want %t", tc.model, tc.after, got, tc.want)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("jobs still go to %s", task.Model)
-		}
+	}
+}
+
+// TestLostModelKeepsTheReceipt: the catalog lost the model while a task of it was
+// under way; what was paid until then is told.
+func TestLostModelKeepsTheReceipt(t *testing.T) {
+	t.Parallel()
+	r := setup(t, &fakeStore{})
+	task := failed("gone", event.ClassUnavailable)
+	task.Task.Receipt.Add(event.Attempt{Model: "embed", CostNanoUSD: 80})
+	r.route(task)
+	result := r.Result("q1")
+	if result.Status != event.StatusFailed || result.Error.Field != "model" || !strings.Contains(result.Error.Hint, "small, medium, large") {
+		t.Errorf("error %+v, want an unknown model and those there are", result.Error)
+	}
+	if got := result.Receipt; got.CostNanoUSD != 80 || len(got.Attempts) != 2 {
+		t.Errorf("receipt %+v, want the attempts made", got)
 	}
 }

@@ -29,8 +29,10 @@ import (
 	"github.com/weir-dev/weir/services/router"
 )
 
+const tenant = "acme"
+
 // patience bounds every wait.
-const patience = 90 * time.Second
+const patience = 2 * time.Minute
 
 // text is the catalog: a primary that has the faults, and a fallback that has not.
 const text = `version: 1
@@ -87,33 +89,35 @@ func start(t *testing.T, o options) *rig {
 	r.models = catalog.NewWatcher(catalog.WatcherConfig{Path: r.file, Interval: 50 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c)
 	run(t, r.models)
-	nc := r.nats.Connect()
-	if r.bus, err = bus.New(nc); err != nil {
+	r.bus = r.nats.Bus()
+	if r.client, err = client.New(r.bus.Conn()); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.bus.Ensure(t.Context(), bus.DefaultLimits()); err != nil {
-		t.Fatal(err)
+	r.services(o)
+	return r
+}
+
+// services starts two routers and three generators, each with a connection of its
+// own.
+func (r *rig) services(o options) {
+	r.t.Helper()
+	for range 2 {
+		planner, err := router.New(platform.Platform{NATS: r.nats.Connect()}, router.DefaultConfig(), router.Ports{Catalog: r.models})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		run(r.t, planner)
 	}
-	if r.client, err = client.New(nc); err != nil {
-		t.Fatal(err)
-	}
-	planner, err := router.New(platform.Platform{NATS: r.nats.Connect()}, router.DefaultConfig(), router.Ports{Catalog: r.models})
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, planner)
+	cfg := generator.DefaultConfig()
+	cfg.DrainTimeout = time.Second
 	for _, off := range o.offsets {
-		cfg := generator.DefaultConfig()
-		cfg.DrainTimeout = time.Second
-		now := func() time.Time { return time.Now().Add(off) }
-		g, err := generator.New(platform.Platform{NATS: r.nats.Connect(), Now: now}, cfg,
+		g, err := generator.New(platform.Platform{NATS: r.nats.Connect(), Now: func() time.Time { return time.Now().Add(off) }}, cfg,
 			generator.Ports{Catalog: r.models, Dial: openai.NewDialer(func(string) string { return "" }).Dial})
 		if err != nil {
-			t.Fatal(err)
+			r.t.Fatal(err)
 		}
-		run(t, g)
+		run(r.t, g)
 	}
-	return r
 }
 
 func provider(t *testing.T, change func(*llmsim.Config)) (*llmsim.Server, string) {
@@ -163,24 +167,64 @@ func (r *rig) edit(content string) {
 	}
 }
 
+// change edits one part of the catalog and waits until that is in force.
+func (r *rig) change(from, to string) {
+	r.t.Helper()
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if !strings.Contains(string(text), from) {
+		r.t.Fatalf("the catalog has no %q", from)
+	}
+	changed := r.models.Changed()
+	r.edit(strings.Replace(string(text), from, to, 1))
+	select {
+	case <-changed:
+	case <-time.After(patience):
+		r.t.Fatal("the catalog was not taken")
+	}
+}
+
 // submit publishes jobs and returns their ids.
 func (r *rig) submit(name string, n int) []string {
 	r.t.Helper()
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = r.job(event.GenerateJob{Envelope: event.Envelope{ID: fmt.Sprint(name, "-", i)}, MaxAttempts: 12})
+		ids[i] = r.job(fmt.Sprint(name, "-", i), "")
 	}
 	return ids
 }
 
-func (r *rig) job(job event.GenerateJob) string {
+// job publishes a job for a model, "" for the router's choice.
+func (r *rig) job(id, model string) string {
+	r.t.Helper()
+	return r.publish(event.GenerateJob{Envelope: event.Envelope{ID: id}, Model: model})
+}
+
+func (r *rig) publish(job event.GenerateJob) string {
 	r.t.Helper()
 	job.Messages = []event.Message{{Role: "user", Content: question(job.ID)}}
-	id, err := r.client.Generate(r.t.Context(), "acme", job)
+	id, err := r.client.Generate(r.t.Context(), tenant, job)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return id
+}
+
+// until waits until done, which something else brings about.
+func (r *rig) until(what string, done func() bool) {
+	r.t.Helper()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	limit := time.After(patience)
+	for !done() {
+		select {
+		case <-poll.C:
+		case <-limit:
+			r.t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }
 
 func question(id string) string { return "Please repeat these words about " + id }
@@ -195,7 +239,7 @@ func (r *rig) await(ids []string) []event.Result {
 	for i, id := range ids {
 		all.Go(func() {
 			var err error
-			if results[i], err = r.client.Await(ctx, "acme", id); err != nil {
+			if results[i], err = r.client.Await(ctx, tenant, id); err != nil {
 				r.t.Errorf("job %s: %v", id, err)
 			}
 		})
@@ -203,28 +247,3 @@ func (r *rig) await(ids []string) []event.Result {
 	all.Wait()
 	return results
 }
-
-// whole checks that jobs were answered, and wholly, within their attempts.
-func (r *rig) whole(results []event.Result) {
-	r.t.Helper()
-	for _, got := range results {
-		switch {
-		case got.Status != event.StatusOK:
-			r.t.Errorf("job %s failed: %v (%+v)", got.ID, got.Error, got.Receipt.Attempts)
-		case !strings.Contains(got.Answer.Text, question(got.ID)):
-			r.t.Errorf("job %s: answer %q is not whole", got.ID, got.Answer.Text)
-		case len(got.Receipt.Attempts) > 12:
-			r.t.Errorf("job %s took %d attempts", got.ID, len(got.Receipt.Attempts))
-		}
-	}
-}
-
-// holds asserts on the primary's record.
-func (r *rig) holds(spec llmsim.AssertSpec) {
-	r.t.Helper()
-	for _, failed := range r.primary.Assert(spec) {
-		r.t.Errorf("the provider's record: %s", failed)
-	}
-}
-
-func at(x float64) *float64 { return &x }

@@ -45,6 +45,7 @@ func cases() []measured {
 	}
 	for _, name := range []string{"naive", "static", "local"} {
 		out = append(out, measured{name, func(ctx context.Context, l load, f figures) error {
+			l.spent = 1.2 // they keep it empty
 			return saturated(ctx, l, f, name, rivals(name, 16))
 		}})
 	}
@@ -63,6 +64,9 @@ func saturated(ctx context.Context, l load, found figures, name string, start fl
 	defer r.stop()
 	stop, err := start(ctx, r)
 	if err != nil {
+		return err
+	}
+	if err := r.spend(ctx); err != nil {
 		return err
 	}
 	offering, cancel := context.WithCancel(ctx)
@@ -139,17 +143,16 @@ func halved(ctx context.Context, l load, found figures) error {
 	}
 	defer r.stop()
 	var workers []*process
-	defer func() {
-		for _, p := range workers {
-			p.end()
-		}
-	}()
+	defer func() { endAll(workers) }()
 	for range 16 {
 		p, err := startProcess(ctx, r)
 		if err != nil {
 			return err
 		}
 		workers = append(workers, p)
+	}
+	if err := r.spend(ctx); err != nil {
+		return err
 	}
 	offering, cancel := context.WithCancel(ctx)
 	defer cancel()

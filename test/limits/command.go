@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +26,9 @@ type load struct {
 	seconds time.Duration // of a run
 	warmUp  time.Duration // not counted
 	slots   int           // calls at once of one worker
+	// spent is the part of the provider's bucket that is used up before a run. Weir
+	// waits while less than half is left.
+	spent float64
 }
 
 // figures are what was measured, by case and name.
@@ -38,9 +42,9 @@ func main() {
 	offered := flag.Float64("offered", 1.5, "offered load as a part of the limit")
 	worker := flag.String("worker", "", "be a worker of this NATS server and simulator (URL,URL)")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	l := load{tpm: 12_000_000, offered: *offered, seconds: *seconds, warmUp: 5 * time.Second, slots: 128}
+	l := load{tpm: 12_000_000, offered: *offered, seconds: *seconds, warmUp: 5 * time.Second, slots: 128, spent: 0.45}
 	err := run(ctx, l, *worker, *only, *out, *chart)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "limits:", err)

@@ -11,7 +11,7 @@ import (
 // for the benchmark to say: this machine may be busy.
 func TestSaturated(t *testing.T) {
 	t.Parallel()
-	l := load{tpm: 1_200_000, offered: 1.5, seconds: 6 * time.Second, warmUp: 2 * time.Second, slots: 32}
+	l := load{tpm: 1_200_000, offered: 1.5, seconds: 6 * time.Second, warmUp: 2 * time.Second, slots: 32, spent: 0.45}
 	found := figures{}
 	if err := saturated(t.Context(), l, found, "w4", inProcess(4, nil)); err != nil {
 		t.Fatal(err)

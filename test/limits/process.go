@@ -16,6 +16,7 @@ import (
 type process struct {
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
+	since time.Time
 }
 
 func startProcess(ctx context.Context, r *rig) (*process, error) {
@@ -36,17 +37,27 @@ func startProcess(ctx context.Context, r *rig) (*process, error) {
 	if !p.lines.Scan() || p.lines.Text() != "ready" {
 		return nil, fmt.Errorf("a worker did not start: %q", p.lines.Text())
 	}
+	p.since = time.Now()
 	return p, nil
 }
 
-// end stops a worker and returns what it did.
-func (p *process) end() (s stats) {
-	p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may be dead
-	if p.lines.Scan() {
-		json.Unmarshal(p.lines.Bytes(), &s) //nolint:errcheck // then it did nothing
+// endAll stops workers, all at once, and returns what each did: its calls by the
+// second of its life, as one that replaced another had less time.
+func endAll(workers []*process) (did []stats) {
+	end := time.Now()
+	for _, p := range workers {
+		p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may be dead
 	}
-	p.cmd.Wait() //nolint:errcheck // stopping
-	return s
+	for _, p := range workers {
+		var s stats
+		if p.lines.Scan() {
+			json.Unmarshal(p.lines.Bytes(), &s) //nolint:errcheck // then it did nothing
+		}
+		p.cmd.Wait() //nolint:errcheck // stopping
+		s.Calls /= end.Sub(p.since).Seconds()
+		did = append(did, s)
+	}
+	return did
 }
 
 // processes is a fleet of n worker processes. With an interval, one is killed and
@@ -66,13 +77,10 @@ func processes(n int, killEvery time.Duration) fleet {
 		if killEvery > 0 {
 			killer.Go(func() { kill(killing, r, workers, killEvery) })
 		}
-		return func() (did []stats) {
+		return func() []stats {
 			cancel()
 			killer.Wait()
-			for _, p := range workers {
-				did = append(did, p.end())
-			}
-			return did
+			return endAll(workers)
 		}, nil
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/lifecycle"
+	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/openai"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
 )
@@ -30,7 +32,8 @@ type rig struct {
 	sim    *llmsim.Server
 	bus    *bus.Bus
 	stop   func()
-	before llmsim.Ledger // what was asked before the run
+	began  time.Time     // after spend
+	before llmsim.Ledger // what was asked until then
 
 	mu      sync.Mutex
 	results []settled
@@ -139,6 +142,25 @@ func background(ctx context.Context, members ...lifecycle.Member) (stop func(), 
 	}
 }
 
+// spend takes a part of the provider's bucket, which is full at first: a fleet that
+// calls too much would be refused only after more than a run. What is refused of it
+// does not matter.
+func (r *rig) spend(ctx context.Context) error {
+	client, err := openai.New(openai.Config{BaseURL: r.sim.URL(), MaxConnsPerHost: 128})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ask := llm.ChatRequest{Model: "sim-small", MaxTokens: int(r.l.tpm / 100), Messages: []llm.Message{{Role: "user", Content: "Hi"}}}
+	var all sync.WaitGroup
+	for range int(r.l.spent * 100) {
+		all.Go(func() { client.Chat(ctx, ask) }) //nolint:errcheck // see above
+	}
+	all.Wait()
+	r.began, r.before = time.Now(), r.sim.Ledger()
+	return ctx.Err()
+}
+
 // words is text of some length that is cheap to count.
 var words = strings.Repeat("the quick brown fox jumps over the lazy dog and ", 400) //nolint:gochecknoglobals // a constant
 
@@ -208,30 +230,37 @@ func (r *rig) measure(found figures, name string, begin, end time.Time) error {
 	if err != nil {
 		return err
 	}
-	minutes, err := r.sim.Windows(time.Minute)
-	if err != nil {
-		return err
-	}
-	var estimated int64
-	var length time.Duration
-	for _, g := range seconds {
-		for _, w := range g.List {
+	var estimated, most int64
+	for _, g := range seconds { // one key, one group
+		for i, w := range g.List {
 			if !w.Start.Before(begin) && w.Start.Add(time.Second).Before(end) {
 				estimated += w.Estimated
 			}
+			if w.Start.After(r.began) {
+				most = max(most, minuteFrom(g.List[i:]))
+			}
 		}
 	}
-	length = end.Truncate(time.Second).Sub(begin.Truncate(time.Second)) - time.Second
+	length := end.Truncate(time.Second).Sub(begin.Truncate(time.Second)) - time.Second
 	found[name+".utilisation"] = float64(estimated) / (float64(r.l.tpm) / 60 * length.Seconds())
-	for _, g := range minutes {
-		found[name+".max_window_utilisation"] = max(found[name+".max_window_utilisation"], g.MaxSliding)
-	}
+	found[name+".max_window_utilisation"] = float64(most) / float64(r.l.tpm)
 	record := r.sim.Ledger()
 	calls := record.Requests - r.before.Requests
 	found[name+".calls"] = float64(calls)
 	found[name+".per_10k_429"] = float64(record.Statuses[429]-r.before.Statuses[429]) / float64(max(1, calls)) * 1e4
 	r.measureJobs(found, name, begin, end)
 	return nil
+}
+
+// minuteFrom is what was let in within 60 s from the first of these seconds on.
+func minuteFrom(seconds []llmsim.Window) (estimated int64) {
+	for _, w := range seconds {
+		if w.Start.Sub(seconds[0].Start) >= time.Minute {
+			break
+		}
+		estimated += w.Estimated
+	}
+	return estimated
 }
 
 // measureJobs takes what the results of a span say.

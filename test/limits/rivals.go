@@ -113,33 +113,9 @@ func (p *pacer) next(n int) time.Duration {
 	return start.Sub(now)
 }
 
-// drain uses up the provider's bucket, which is full at first: without that, workers
-// that call too much would be refused only after two minutes.
-func drain(ctx context.Context, r *rig) error {
-	client, err := openai.New(openai.Config{BaseURL: r.sim.URL()})
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	var all sync.WaitGroup
-	for range 40 {
-		all.Go(func() {
-			for err := error(nil); err == nil; {
-				_, err = client.Chat(ctx, llm.ChatRequest{Model: "sim-small", MaxTokens: 100_000, Messages: []llm.Message{{Role: "user", Content: "Hi"}}})
-			}
-		})
-	}
-	all.Wait()
-	r.before = r.sim.Ledger()
-	return ctx.Err()
-}
-
 // rivals is a fleet of n workers of a kind.
 func rivals(kind string, n int) fleet {
 	return func(ctx context.Context, r *rig) (func() []stats, error) {
-		if err := drain(ctx, r); err != nil {
-			return nil, err
-		}
 		var workers []*rival
 		var members []lifecycle.Member
 		for i := range n {

@@ -7,8 +7,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -93,8 +91,6 @@ func (w *worker) stats() stats {
 
 // work is a worker in a process of its own: it prints its stats at its end.
 func work(ctx context.Context, l load, natsURL, sim string) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer stop()
 	w, err := newWorker(l, natsURL, sim, nil)
 	if err != nil {
 		return err

@@ -67,7 +67,10 @@ func (r *run) attempts(ctx context.Context) (outcome, error) {
 			return out, nil
 		}
 		cause := event.AsError(err)
-		again, wait := r.again(cause)
+		again, wait := true, ledgerEvery
+		if !errors.Is(err, errLedger) {
+			again, wait = r.again(cause)
+		}
 		if !again || ctx.Err() != nil {
 			return outcome{}, r.final(cause, err)
 		}
@@ -104,7 +107,7 @@ func (r *run) once(ctx context.Context) (outcome, error) {
 		if out, done, err := r.intend(ctx); err != nil || done {
 			grant.Cancel()
 			permit.Cancel()
-			return out, err
+			return out, ours(err)
 		}
 	}
 	r.waited += r.g.cfg.Now().Sub(begin)
@@ -186,6 +189,20 @@ func (r *run) healthy(ctx context.Context) error {
 		}
 		timer.Stop()
 	}
+}
+
+// errLedger marks a failure of our own: no model is to blame, another one would
+// have it as well, so the call waits. A later delivery may take over meanwhile.
+var errLedger = errors.New("the ledger is out of reach")
+
+// ledgerEvery is how often a call that waits for the ledger looks again.
+const ledgerEvery = time.Second
+
+func ours(err error) error {
+	if err == nil || errors.Is(err, ledger.ErrFenced) || event.AsError(err).Class != event.ClassUnavailable {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errLedger, err)
 }
 
 // intend stores the intent, or finds that an earlier delivery has the answer.
@@ -332,7 +349,7 @@ func (r *run) again(cause *event.Error) (bool, time.Duration) {
 	if r.c.Fallback {
 		limit = min(limit, here)
 	}
-	if !Retry(cause.Class) || r.calls == 0 || r.calls >= limit {
+	if !Retry(cause.Class) || errors.Is(cause, ledger.ErrFenced) || r.calls == 0 || r.calls >= limit {
 		return false, 0
 	}
 	r.throttles = 0
