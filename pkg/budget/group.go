@@ -61,29 +61,19 @@ type group struct {
 type waiter struct {
 	req     Request
 	granted chan place // holds one place
-	gone    bool       // under group.mu: the caller left
 	since   time.Time
 	told    time.Time
 }
 
 func newGroup(l *Limiter, cfg Group) *group {
-	g := &group{l: l, name: cfg.Name, laws: cfg.rates(), wake: make(chan struct{}, 1)}
-	if n := cfg.concurrency(); n > 0 {
-		g.leases = newLeases(l, cfg.Name, n)
-	}
-	return g
+	return &group{l: l, name: cfg.Name, laws: cfg.rates(), wake: make(chan struct{}, 1), leases: newLeases(l, cfg.Name)}
 }
 
 // setLaws follows the catalog.
 func (g *group) setLaws(cfg Group) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if laws := cfg.rates(); !slices.Equal(g.laws, laws) {
-		g.laws = laws
-	}
-	if g.leases != nil {
-		g.leases.setLimit(cfg.concurrency())
-	}
+	g.laws = cfg.rates()
 }
 
 // admit waits for a place and until it comes.
@@ -216,7 +206,6 @@ func (g *group) enqueue(req Request) *waiter {
 // leave takes a caller out; a place it was given meanwhile is given back.
 func (g *group) leave(w *waiter) {
 	g.mu.Lock()
-	w.gone = true
 	is := func(o *waiter) bool { return o == w }
 	g.high, g.low = slices.DeleteFunc(g.high, is), slices.DeleteFunc(g.low, is)
 	g.mu.Unlock()
@@ -439,7 +428,7 @@ func (g *group) deliver(served []*waiter, places []place) {
 func (g *group) load(ctx context.Context) (*state, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	g.l.operation()
+	g.l.metrics.operations.Inc()
 	entry, err := g.l.cfg.KV.Get(ctx, g.name)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return newState(), 0, nil
@@ -459,7 +448,7 @@ func (g *group) store(ctx context.Context, s *state, rev uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	g.l.operation()
+	g.l.metrics.operations.Inc()
 	_, err = g.l.cfg.KV.Update(ctx, g.name, data, rev)
 	if isConflict(err) {
 		return errConflict

@@ -71,7 +71,7 @@ type leases struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	limit   int64
+	limit   int64 // as the last caller had it
 	has     int64
 	until   int64 // server time to which has is good
 	inUse   int64
@@ -79,22 +79,16 @@ type leases struct {
 	freed   chan struct{} // closed and replaced when callers may look again
 }
 
-func newLeases(l *Limiter, name string, limit int64) *leases {
-	return &leases{l: l, name: name, limit: limit, wake: make(chan struct{}, 1), freed: make(chan struct{})}
+func newLeases(l *Limiter, name string) *leases {
+	return &leases{l: l, name: name, wake: make(chan struct{}, 1), freed: make(chan struct{})}
 }
 
-func (s *leases) setLimit(n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limit = n
-}
-
-// acquire waits for a lease.
-func (s *leases) acquire(ctx context.Context, req Request) error {
-	told := false
+// acquire waits for a lease of limit.
+func (s *leases) acquire(ctx context.Context, limit int64, req Request) error {
 	notice := time.NewTimer(noticeable)
 	defer notice.Stop()
 	s.mu.Lock()
+	s.limit = limit
 	s.waiting++
 	defer func() {
 		s.waiting--
@@ -105,14 +99,13 @@ func (s *leases) acquire(ctx context.Context, req Request) error {
 			s.inUse++
 			return nil
 		}
-		freed, limit := s.freed, s.limit
+		freed := s.freed
 		s.mu.Unlock()
 		s.poke()
 		select {
 		case <-freed:
 		case <-notice.C:
-			if req.OnWait != nil && !told {
-				told = true
+			if req.OnWait != nil {
 				req.OnWait(Wait{Dimension: Concurrency, Limit: limit, Group: s.name,
 					Reason: fmt.Sprintf("limit of calls at once of %s (%d)", s.name, limit)})
 			}
@@ -216,7 +209,7 @@ func (s *leases) sync(ctx context.Context, stopping bool) error {
 	}
 	writing, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	s.l.operation()
+	s.l.metrics.operations.Inc()
 	if _, err = s.l.cfg.KV.Update(writing, s.key(), data, rev); isConflict(err) {
 		return errConflict
 	} else if err != nil {
@@ -237,7 +230,7 @@ func (s *leases) key() string { return s.name + leaseSuffix }
 func (s *leases) load(ctx context.Context) (*leaseTable, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	s.l.operation()
+	s.l.metrics.operations.Inc()
 	entry, err := s.l.cfg.KV.Get(ctx, s.key())
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return &leaseTable{V: 1, Holders: map[string]holder{}}, 0, nil

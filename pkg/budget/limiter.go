@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -35,7 +34,6 @@ type Limiter struct {
 	clock   *clock
 	metrics *metrics
 	running chan struct{} // closed when Run has begun
-	ops     atomic.Int64
 
 	mu     sync.Mutex
 	groups map[string]*group
@@ -74,9 +72,7 @@ func (l *Limiter) Run(ctx context.Context) error {
 			return nil
 		case g := <-l.spawn:
 			loops.Go(func() { g.run(ctx) })
-			if g.leases != nil {
-				loops.Go(func() { g.leases.run(ctx) })
-			}
+			loops.Go(func() { g.leases.run(ctx) })
 		}
 	}
 }
@@ -120,12 +116,13 @@ func (l *Limiter) Acquire(ctx context.Context, req Request) (*Grant, error) {
 	}
 	begin := l.cfg.Now()
 	defer func() { l.metrics.waited(req.Group.Name, req.Class, l.cfg.Now().Sub(begin)) }()
-	if g.leases != nil {
-		if err := g.leases.acquire(ctx, req); err != nil {
+	grant := &Grant{group: g, cost: req.Cost}
+	if n := req.Group.concurrency(); n > 0 {
+		if err := g.leases.acquire(ctx, n, req); err != nil {
 			return nil, err
 		}
+		grant.leased = true
 	}
-	grant := &Grant{group: g, cost: req.Cost}
 	if err := g.admit(ctx, req); err != nil {
 		grant.releaseLease()
 		return nil, err
@@ -213,20 +210,13 @@ func (l *Limiter) Degraded() []string {
 	return names
 }
 
-// Operations is the number of reads and writes of the bucket so far.
-func (l *Limiter) Operations() int64 { return l.ops.Load() }
-
-func (l *Limiter) operation() {
-	l.ops.Add(1)
-	l.metrics.operations.Inc()
-}
-
 // Grant is an admitted call. Exactly one of Settle and Cancel ends it; what
 // comes later is ignored.
 type Grant struct {
-	group *group
-	cost  Cost
-	once  sync.Once
+	group  *group
+	cost   Cost
+	leased bool // has one of the calls at once
+	once   sync.Once
 }
 
 // Settle ends the call with what it really used. Where the provider corrects its
@@ -253,7 +243,7 @@ func (g *Grant) Cancel() {
 }
 
 func (g *Grant) releaseLease() {
-	if g.group != nil && g.group.leases != nil {
+	if g.leased {
 		g.group.leases.release()
 	}
 }

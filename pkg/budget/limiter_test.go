@@ -321,3 +321,40 @@ func TestCancelledCallersLeaveNothing(t *testing.T) {
 		t.Errorf("waited %s behind callers that had left", took)
 	}
 }
+
+// TestConcurrencyFollowsTheCatalog: a limit on calls at once that is added to a
+// group holds, and one that is taken away holds nobody.
+func TestConcurrencyFollowsTheCatalog(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	l, _ := f.worker("w", 0)
+	without := rpm(60_000)
+	with := Group{Name: without.Name, Laws: append([]Law{{Dimension: Concurrency, Limit: 1}}, without.Laws...)}
+	acquire := func(g Group, wait time.Duration) (*Grant, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		return l.Acquire(ctx, Request{Group: g, Class: event.LaneInteractive, Cost: Cost{Requests: 1}})
+	}
+	if _, err := acquire(without, patience); err != nil {
+		t.Fatal(err)
+	}
+	held, err := acquire(with, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := acquire(with, time.Second); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a second call at once: %v, want it to wait", err)
+	}
+	free, err := acquire(without, patience)
+	if err != nil {
+		t.Fatalf("without the limit: %v", err)
+	}
+	free.Settle(nil) // took no lease, so gives none back
+	if _, err := acquire(with, time.Second); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the limit again, one call under way: %v, want it to wait", err)
+	}
+	held.Settle(nil)
+	if _, err := acquire(with, patience); err != nil {
+		t.Error(err)
+	}
+}
