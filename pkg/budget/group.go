@@ -12,7 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 )
 
 const (
@@ -121,7 +123,7 @@ func (g *group) sleep(ctx context.Context, w *waiter, p place) (bool, error) {
 	asked := g.l.clock.server()
 	for {
 		wait := g.until(p.start)
-		if wait > 0 && pause(ctx, wait) != nil {
+		if wait > 0 && lifecycle.Sleep(ctx, wait) != nil {
 			g.giveBack(w.req.Cost)
 			return false, fmt.Errorf("waiting for %s: %w", g.name, context.Cause(ctx))
 		}
@@ -300,11 +302,11 @@ func (g *group) work(ctx context.Context) time.Duration {
 		case errors.Is(err, errConflict):
 			g.l.metrics.conflicts.WithLabelValues(g.name).Inc()
 			losses = min(losses+1, 8)
-			pause(ctx, rand.N(300*time.Microsecond<<losses)) //nolint:errcheck,gosec // the loop looks; jitter
+			lifecycle.Sleep(ctx, rand.N(300*time.Microsecond<<losses)) //nolint:errcheck,gosec // the loop looks; jitter
 			continue
 		case err != nil:
 			g.tellDegraded(slices.Concat(high, low))
-			pause(ctx, 200*time.Millisecond+rand.N(200*time.Millisecond)) //nolint:errcheck,gosec // the loop looks; jitter
+			lifecycle.Sleep(ctx, 200*time.Millisecond+rand.N(200*time.Millisecond)) //nolint:errcheck,gosec // the loop looks; jitter
 		case again > 0:
 			return again
 		}
@@ -450,31 +452,13 @@ func (g *group) store(ctx context.Context, s *state, rev uint64) error {
 	defer cancel()
 	g.l.metrics.operations.Inc()
 	_, err = g.l.cfg.KV.Update(ctx, g.name, data, rev)
-	if isConflict(err) {
+	if bus.IsConflict(err) {
 		return errConflict
 	}
 	if err != nil {
 		return fmt.Errorf("writing the budget of %s: %w", g.name, err)
 	}
 	return nil
-}
-
-// isConflict recognises the refusal of a compare-and-set.
-func isConflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || errors.Is(err, jetstream.ErrKeyExists)
-}
-
-// pause waits for d or until ctx ends, which is an error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // setDegraded says, loudly, when the shared state is out of reach, and when it

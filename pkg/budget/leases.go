@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weir-dev/weir/pkg/bus"
 )
 
 const (
@@ -140,11 +142,14 @@ func (s *leases) poke() {
 
 // run keeps the leases until ctx ends, and then gives back what is not in use.
 func (s *leases) run(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(never)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			if s.next() == never {
+				return // holds nothing
+			}
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), opTimeout)
 			defer cancel()
 			s.sync(last, true) //nolint:errcheck // it expires otherwise
@@ -165,6 +170,9 @@ func (s *leases) run(ctx context.Context) {
 	}
 }
 
+// never is when to look again without any lease or caller.
+const never = time.Hour
+
 // next is when to look again.
 func (s *leases) next() time.Duration {
 	s.mu.Lock()
@@ -175,7 +183,7 @@ func (s *leases) next() time.Duration {
 	case s.has > 0 || s.inUse > 0:
 		return leaseRenew
 	}
-	return time.Hour
+	return never
 }
 
 // needed says whether the table must be read and written now.
@@ -210,7 +218,7 @@ func (s *leases) sync(ctx context.Context, stopping bool) error {
 	writing, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	s.l.metrics.operations.Inc()
-	if _, err = s.l.cfg.KV.Update(writing, s.key(), data, rev); isConflict(err) {
+	if _, err = s.l.cfg.KV.Update(writing, s.key(), data, rev); bus.IsConflict(err) {
 		return errConflict
 	} else if err != nil {
 		return fmt.Errorf("writing leases: %w", err)

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 )
 
 // TestRead: the state of limits, before any use and after.
@@ -55,7 +56,7 @@ func TestRead(t *testing.T) {
 	l.Throttled(group.Name, time.Minute)
 	deadline := time.Now().Add(patience)
 	for read()[Tokens].NotBefore.IsZero() && time.Now().Before(deadline) {
-		pause(t.Context(), 5*time.Millisecond) //nolint:errcheck // polled
+		lifecycle.Sleep(t.Context(), 5*time.Millisecond) //nolint:errcheck // polled
 	}
 	if at := read()[Tokens].NotBefore; time.Until(at) < 30*time.Second {
 		t.Errorf("not before %s, want a minute from now", at)

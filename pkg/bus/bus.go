@@ -194,6 +194,16 @@ func publishError(subject string, err error) error {
 	return e
 }
 
+// IsConflict reports whether a compare-and-set came too late: the key or subject
+// is not at the expected revision, whichever way the client or a replicated
+// server says so.
+func IsConflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) ||
+		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+			api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
 func unavailable(err error) *event.Error {
 	return &event.Error{Class: event.ClassUnavailable, Message: err.Error(), Err: err}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/bus/bustest"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
 )
 
@@ -118,7 +119,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for !holds() {
-		if !wait(ctx, 10*time.Millisecond) {
+		if lifecycle.Sleep(ctx, 10*time.Millisecond) != nil {
 			t.Fatalf("not after %s: %s", patience, what)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 )
 
 const (
@@ -52,7 +53,7 @@ func (cfg ProjectorConfig) holdLease(ctx context.Context, work func(context.Cont
 // renew keeps the lease until ctx ends or it is lost, and returns its last
 // revision. The bucket's own Update would drop the time to live.
 func (cfg ProjectorConfig) renew(ctx context.Context, revision uint64) (uint64, error) {
-	for wait(ctx, renewEvery) {
+	for lifecycle.Sleep(ctx, renewEvery) == nil {
 		msg := &nats.Msg{Subject: "$KV." + bus.BucketSpend + "." + keyLease, Data: []byte(cfg.Worker)}
 		ack, err := cfg.Bus.JetStream().PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithMsgTTL(leaseTTL))
 		if err != nil {

@@ -65,7 +65,7 @@ func (l *Ledger) Begin(ctx context.Context, in Intent) (*Entry, error) {
 	e.intent.Call = 1
 	for revision := uint64(0); ; {
 		err := e.write(ctx, revision)
-		if err == nil || !conflict(err) {
+		if err == nil || !bus.IsConflict(err) {
 			return e, err
 		}
 		held, err := l.intent(ctx, in)
@@ -126,7 +126,7 @@ func (e *Entry) Next(ctx context.Context, estimate int64) error {
 	e.intent.Call++
 	e.intent.Estimate = estimate
 	err := e.write(ctx, e.revision)
-	if err == nil || !conflict(err) {
+	if err == nil || !bus.IsConflict(err) {
 		if err != nil {
 			e.intent = before
 		}
@@ -211,11 +211,4 @@ func fenced(held *heldIntent) error {
 
 func unavailable(doing string, err error) error {
 	return event.Errorf(event.ClassUnavailable, "%s: %w", doing, err)
-}
-
-// conflict reports whether a write came too late: another one was first.
-func conflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

@@ -280,7 +280,7 @@ func TestOutOfReach(t *testing.T) {
 	}
 	_, err = New(b, nil).Begin(t.Context(), intent(1))
 	wantClass(t, err, event.ClassUnavailable, "storing the intent of job j1")
-	if conflict(err) || errors.Is(err, ErrFenced) || !errors.Is(err, jetstream.ErrNoStreamResponse) {
+	if bus.IsConflict(err) || errors.Is(err, ErrFenced) || !errors.Is(err, jetstream.ErrNoStreamResponse) {
 		t.Errorf("got %v, want no stream", err)
 	}
 

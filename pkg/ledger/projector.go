@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 )
 
 const (
@@ -77,7 +78,7 @@ func (p *Projector) Run(ctx context.Context) error {
 		if err := p.cfg.holdLease(ctx, p.work); err != nil {
 			p.cfg.Logger.DebugContext(ctx, "adding up the ledger", "error", err)
 		}
-		wait(ctx, pause)
+		lifecycle.Sleep(ctx, pause) //nolint:errcheck // the loop looks
 	}
 	return nil
 }
@@ -171,16 +172,4 @@ func writeMark(ctx context.Context, kv jetstream.KeyValue, key string, n uint64)
 		return unavailable("storing "+key, err)
 	}
 	return nil
-}
-
-// wait returns false when ctx ends before d is over.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/bus/bustest"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
 )
 
@@ -121,7 +122,7 @@ func project(ctx context.Context, t testing.TB, p *Projector, end uint64) {
 		working, stop := context.WithCancel(ctx)
 		go func() {
 			defer stop()
-			for wait(working, 10*time.Millisecond) {
+			for lifecycle.Sleep(working, 10*time.Millisecond) == nil {
 				if at, err := readMark(working, kv, keyCheckpoint); err == nil && at >= end {
 					return
 				}
@@ -265,7 +266,7 @@ func TestLostLease(t *testing.T) {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	})
-	if !conflict(err) {
+	if !bus.IsConflict(err) {
 		t.Errorf("got %v, want the lost lease", err)
 	}
 	entry, err := kv.Get(t.Context(), keyLease)

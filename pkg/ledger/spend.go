@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 )
 
 // SpendConfig is what Spend works with.
@@ -65,7 +66,7 @@ func (s *Spend) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := s.follow(ctx); err != nil {
 			s.cfg.Logger.DebugContext(ctx, "following the totals", "error", err)
-			wait(ctx, pause)
+			lifecycle.Sleep(ctx, pause) //nolint:errcheck // the loop looks
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 )
 
@@ -127,7 +128,7 @@ func addTo(ctx context.Context, kv jetstream.KeyValue, key string, lines []head)
 		if err == nil {
 			return nil
 		}
-		if !conflict(err) && !errors.Is(err, jetstream.ErrKeyExists) {
+		if !bus.IsConflict(err) {
 			return storeError("storing total "+key, err)
 		}
 	}

@@ -89,6 +89,18 @@ func allReady(ctx context.Context, members []Member) bool {
 	return ctx.Err() == nil
 }
 
+// Sleep waits for d, or until ctx ends: then its error is the cause.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // Retry calls try until it succeeds, fails for a reason that waiting does not
 // lift, or ctx ends. Dependencies may thus start in any order.
 func Retry(ctx context.Context, log *slog.Logger, what string, try func(context.Context) error) error {
@@ -98,10 +110,8 @@ func Retry(ctx context.Context, log *slog.Logger, what string, try func(context.
 			return err
 		}
 		log.WarnContext(ctx, "waiting for a dependency", "what", what, "error", err, "retry_in", delay)
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		case <-time.After(delay):
+		if err := Sleep(ctx, delay); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/ledger"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
 )
 
@@ -71,7 +72,7 @@ func (g *Guard) afford(ctx context.Context, c *Call, estimate int64) (*ledger.Ho
 			c.OnWait(Wait{Reason: verdict.Reason, Until: verdict.Until})
 		}
 		// The budget may be raised meanwhile.
-		if err := sleep(ctx, min(max(verdict.Until.Sub(now), 10*time.Millisecond), budgetEvery)); err != nil {
+		if err := lifecycle.Sleep(ctx, min(max(verdict.Until.Sub(now), 10*time.Millisecond), budgetEvery)); err != nil {
 			return nil, fmt.Errorf("waiting for the budget of tenant %s: %w", c.Tenant, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/weir-dev/weir/pkg/budget"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
+	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
 )
 
@@ -78,7 +79,7 @@ func (r *run) attempts(ctx context.Context) (outcome, error) {
 		if wait > 0 && r.c.OnWait != nil {
 			r.c.OnWait(Wait{Group: r.m.group.Name, Reason: "another try after: " + cause.Message, Until: r.g.cfg.Now().Add(wait)})
 		}
-		if sleep(ctx, wait) != nil {
+		if lifecycle.Sleep(ctx, wait) != nil {
 			return outcome{}, err
 		}
 	}
@@ -365,15 +366,4 @@ func (r *run) final(cause *event.Error, err error) error {
 		return &last
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -75,8 +75,7 @@ func (c calibrationKV) Get(ctx context.Context, key string) ([]byte, uint64, err
 // Put implements tokens.KV.
 func (c calibrationKV) Put(ctx context.Context, key string, value []byte, revision uint64) error {
 	_, err := c.kv.Update(ctx, key, value, revision)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	if bus.IsConflict(err) {
 		return tokens.ErrConflict
 	}
 	return err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weir-dev/weir/pkg/bus"
 )
 
 const (
@@ -198,7 +200,7 @@ func (h *Health) lease(ctx context.Context, e *target, op lease) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	revision, err := h.writeLease(ctx, probePrefix+e.key(), op, revision)
-	if conflict(err) {
+	if bus.IsConflict(err) {
 		revision, err = 0, nil // another has it
 	}
 	if err != nil {
@@ -229,12 +231,4 @@ func (h *Health) writeLease(ctx context.Context, key string, op lease, revision 
 		return 0, err
 	}
 	return ack.Sequence, nil
-}
-
-// conflict reports whether a key is not as expected.
-func conflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) ||
-		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-			api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
