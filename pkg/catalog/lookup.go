@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/weir-dev/weir/pkg/event"
 )
 
 // Defaults of what a file leaves out.
@@ -50,6 +52,17 @@ func (c *Catalog) ChatModels() []Model { return c.mode(ModeChat) }
 
 // EmbeddingModels lists the models that embed, in the order of the file.
 func (c *Catalog) EmbeddingModels() []Model { return c.mode(ModeEmbedding) }
+
+// Embedding finds the embedding model that a setting names. Its vectors' dimensions
+// are known, or it is an error of the setting.
+func (c *Catalog) Embedding(setting, name string) (Model, error) {
+	m, ok := c.Model(name)
+	if !ok || m.Mode != ModeEmbedding || m.Dimensions < 1 {
+		return Model{}, event.Invalid(setting, "name an embedding model of the catalog, with its dimensions",
+			"the catalog has no embedding model %q with dimensions", name)
+	}
+	return m, nil
+}
 
 func (c *Catalog) mode(mode Mode) []Model {
 	var out []Model

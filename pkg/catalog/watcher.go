@@ -51,9 +51,9 @@ type WatcherConfig struct {
 	Interval time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// Logger gets an error for each refused edit. Required.
+	// Logger gets an error for each refused edit; nil is none.
 	Logger *slog.Logger
-	// Registerer gets the metrics. Required.
+	// Registerer gets the metrics; nil is nobody's.
 	Registerer prometheus.Registerer
 }
 
@@ -83,6 +83,12 @@ func NewWatcher(cfg WatcherConfig, c *Catalog) *Watcher {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registerer == nil {
+		cfg.Registerer = prometheus.NewRegistry()
 	}
 	w := &Watcher{
 		cfg: cfg, current: c, changed: make(chan struct{}), size: -1,

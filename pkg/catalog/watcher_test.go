@@ -182,7 +182,7 @@ func TestWatcherSameRevision(t *testing.T) {
 
 func TestWatcherWithoutFile(t *testing.T) {
 	t.Parallel()
-	w := catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, parse(t, good))
+	w := catalog.NewWatcher(catalog.WatcherConfig{}, parse(t, good))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := w.Run(ctx); err != nil || w.Current().Revision != "r1" || w.Err() != nil {

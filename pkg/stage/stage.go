@@ -122,6 +122,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// NoTimeout is a Config.Timeout for handlers that wait for as long as the job may:
+// longer than any does. The job's deadline, and the handler's own, end it sooner.
+const NoTimeout = 30 * 24 * time.Hour
+
 // ErrTaken is what a handler returns when a later delivery of its message is in
 // work elsewhere: nothing is done about the message, which belongs to that.
 var ErrTaken = errors.New("a later delivery has the message")

@@ -7,10 +7,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
-	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm/guard"
@@ -60,10 +58,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := guard.New(guard.Config{
-		Bus: b, Catalog: ports.Catalog, Dial: ports.Dial, Worker: platform.WorkerName("embedder"),
-		Health: guard.DefaultSettings(), Now: p.Now, Logger: p.Logger, Registerer: platform.ServiceMetrics(p, "embedder"),
-	})
+	g, err := guard.For(p, "embedder", b, guard.Config{Catalog: ports.Catalog, Dial: ports.Dial})
 	if err != nil {
 		return nil, err
 	}
@@ -74,25 +69,16 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	runner := cfg.Stage("embedder", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.EmbedConsumer(cfg.Model, lane, fleet)
 	})
-	runner.Timeout = forever
-	runner.Share = func(tenant string) float64 { return ports.Catalog.Current().Tenant(tenant).Share }
-	runner.Paused = g.Broke
+	runner.Timeout = stage.NoTimeout
+	runner.Share, runner.Paused = g.Share, g.Broke
 	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p)
 	return s, err
 }
 
-// forever is longer than any document waits; its deadline and the calls' own
-// bounds end it sooner.
-const forever = 30 * 24 * time.Hour
-
 // place is where the model's vectors are kept.
 func (s *Service) place() (vector.Index, error) {
-	m, ok := s.catalog.Current().Model(s.cfg.Model)
-	if !ok || m.Mode != catalog.ModeEmbedding || m.Dimensions < 1 {
-		return vector.Index{}, event.Invalid("WEIR_EMBEDDER_MODEL", "name an embedding model of the catalog, with its dimensions",
-			"the catalog has no embedding model %q with dimensions", s.cfg.Model)
-	}
-	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, nil
+	m, err := s.catalog.Current().Embedding("WEIR_EMBEDDER_MODEL", s.cfg.Model)
+	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, err
 }
 
 // Ready is closed when the embedder takes documents and queries.

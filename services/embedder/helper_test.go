@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
@@ -140,7 +137,7 @@ func (r *rig) service(e llm.Embedder) *Service {
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	models := catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c)
+	models := catalog.NewWatcher(catalog.WatcherConfig{}, c)
 	s, err := New(platform.Platform{NATS: r.Bus.Conn(), Now: now}, r.cfg, Ports{Catalog: models, Store: r.store,
 		Dial: func(catalog.Provider, catalog.Model) (llm.Endpoint, error) { return endpoint{e}, nil }})
 	if err != nil {

@@ -7,7 +7,6 @@ package generator
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -53,10 +52,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := guard.New(guard.Config{
-		Bus: b, Catalog: ports.Catalog, Dial: ports.Dial, Worker: platform.WorkerName("generator"),
-		Health: guard.DefaultSettings(), Now: p.Now, Logger: p.Logger, Registerer: platform.ServiceMetrics(p, "generator"),
-	})
+	g, err := guard.For(p, "generator", b, guard.Config{Catalog: ports.Catalog, Dial: ports.Dial})
 	if err != nil {
 		return nil, err
 	}
@@ -103,14 +99,13 @@ func (s *Service) runner(of served, metrics prometheus.Registerer) (*stage.Runne
 	cfg := s.cfg.Stage("generator", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.GenerateConsumer(model, lane, fleet)
 	})
-	cfg.Timeout = forever // a call has its own bounds; waiting for a limit has the job's deadline
+	cfg.Timeout = stage.NoTimeout // a call has its own bounds; waiting for a limit has the job's deadline
 	for i := range cfg.Sources {
 		if of.limited {
 			cfg.Sources[i].Waiting = s.cfg.Waiting
 		}
 	}
-	cfg.Share = func(tenant string) float64 { return s.ports.Catalog.Current().Tenant(tenant).Share }
-	cfg.Paused = s.guard.Broke
+	cfg.Share, cfg.Paused = s.guard.Share, s.guard.Broke
 	cfg.Instance = model
 	p := s.p
 	p.Registerer = metrics
@@ -118,6 +113,3 @@ func (s *Service) runner(of served, metrics prometheus.Registerer) (*stage.Runne
 		return s.attempt(ctx, model, in)
 	}), p)
 }
-
-// forever is longer than any job waits.
-const forever = 30 * 24 * time.Hour

@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
@@ -82,7 +80,7 @@ func models(t *testing.T) *catalog.Watcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c)
+	return catalog.NewWatcher(catalog.WatcherConfig{}, c)
 }
 
 // rig is a running router on a NATS server of its own.

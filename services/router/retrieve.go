@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -143,12 +142,8 @@ func (s *Service) search(ctx context.Context, job *event.GenerateJob, query []fl
 
 // place is where the embedding model's vectors are kept.
 func (s *Service) place() (vector.Index, error) {
-	m, ok := s.ports.Catalog.Current().Model(s.cfg.EmbeddingModel)
-	if !ok || m.Mode != catalog.ModeEmbedding || m.Dimensions < 1 {
-		return vector.Index{}, event.Invalid("WEIR_ROUTER_EMBEDDING_MODEL", "name an embedding model of the catalog, with its dimensions",
-			"the catalog has no embedding model %q with dimensions", s.cfg.EmbeddingModel)
-	}
-	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, nil
+	m, err := s.ports.Catalog.Current().Embedding("WEIR_ROUTER_EMBEDDING_MODEL", s.cfg.EmbeddingModel)
+	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, err
 }
 
 // storeDown tells the search's own time limit from the job's.

@@ -7,7 +7,6 @@ package router
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -70,22 +69,17 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: ports.Store, ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
-	s.guard, err = guard.New(guard.Config{
-		Bus: b, Catalog: ports.Catalog, Dial: noCalls, Worker: platform.WorkerName("router"),
-		Health: guard.DefaultSettings(), Project: true,
-		Now: p.Now, Logger: p.Logger, Registerer: platform.ServiceMetrics(p, "router"),
-	})
+	s.guard, err = guard.For(p, "router", b, guard.Config{Catalog: ports.Catalog, Dial: noCalls, Project: true})
 	if err != nil {
 		return nil, err
 	}
-	share := func(tenant string) float64 { return ports.Catalog.Current().Tenant(tenant).Share }
-	plans := s.stage(share, func(lane event.Lane, fleet int) bus.Consumer {
+	plans := s.stage(func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.JobConsumer("router", event.KindGenerate, lane, fleet)
 	})
 	if s.plans, err = stage.New(plans, b, stage.HandlerFunc(s.plan), p); err != nil {
 		return nil, err
 	}
-	routes := s.stage(share, bus.RouteConsumer)
+	routes := s.stage(bus.RouteConsumer)
 	routes.Instance = "fallback"
 	s.routes, err = stage.New(routes, b, stage.HandlerFunc(s.route), p)
 	return s, err
@@ -96,14 +90,9 @@ func noCalls(catalog.Provider, catalog.Model) (llm.Endpoint, error) {
 	return nil, event.Errorf(event.ClassInternal, "the router makes no calls")
 }
 
-// forever is longer than any job waits; its deadline, the search's timeout and the
-// embedder's silence end it sooner.
-const forever = 30 * 24 * time.Hour
-
-func (s *Service) stage(share func(string) float64, consumer func(event.Lane, int) bus.Consumer) stage.Config {
+func (s *Service) stage(consumer func(event.Lane, int) bus.Consumer) stage.Config {
 	cfg := s.cfg.Stage("router", consumer)
-	cfg.Timeout = forever
-	cfg.Share = share
+	cfg.Timeout, cfg.Share = stage.NoTimeout, s.guard.Share
 	return cfg
 }
 

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-dev/weir/embedded/natsd"
 	"github.com/weir-dev/weir/pkg/bus"
@@ -121,7 +118,7 @@ func freeModels() (*catalog.Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c), nil
+	return catalog.NewWatcher(catalog.WatcherConfig{}, c), nil
 }
 
 // startWeir runs a router and a generator, each on a connection of its own.

@@ -5,7 +5,6 @@ package faults
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-dev/weir/embedded/llmsim"
 	"github.com/weir-dev/weir/pkg/bus"
@@ -86,8 +83,7 @@ func start(t *testing.T, o options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.models = catalog.NewWatcher(catalog.WatcherConfig{Path: r.file, Interval: 50 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c)
+	r.models = catalog.NewWatcher(catalog.WatcherConfig{Path: r.file, Interval: 50 * time.Millisecond}, c)
 	run(t, r.models)
 	r.bus = r.nats.Bus()
 	if r.client, err = client.New(r.bus.Conn()); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"log/slog"
 	"os"
 	"time"
 
@@ -32,7 +31,7 @@ models:
 	if err != nil {
 		return nil, err
 	}
-	return catalog.NewWatcher(catalog.WatcherConfig{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}, c), nil
+	return catalog.NewWatcher(catalog.WatcherConfig{}, c), nil
 }
 
 // worker is one of Weir's generators with its own connection and metrics.

@@ -215,7 +215,7 @@ func (r *run) intend(ctx context.Context) (out outcome, done bool, err error) {
 	}
 	r.record, err = r.g.ledger.Begin(ctx, ledger.Intent{
 		Tenant: r.c.Tenant, Job: r.c.Job, Step: r.c.Step, Epoch: r.c.Epoch, Worker: r.g.cfg.Worker,
-		Model: r.m.ID, Provider: r.m.Provider, Catalog: r.m.revision, Estimate: r.est.nanoUSD,
+		Model: r.m.ID, Provider: r.m.Provider, Catalog: r.m.of.Revision, Estimate: r.est.nanoUSD,
 	})
 	if err != nil {
 		return outcome{}, false, err
@@ -245,7 +245,7 @@ func (r *run) call(ctx context.Context, grant *budget.Grant, permit *Permit) (ou
 	permit.Done(err, r.meta.TTFT)
 	r.g.limiter.Observe(r.m.group.Name, r.meta.Limits, sent)
 	attempt := event.Attempt{Model: r.m.ID, DurationMS: event.Milliseconds(took), TTFTMS: event.Milliseconds(r.meta.TTFT),
-		WaitedMS: event.Milliseconds(r.waited), Catalog: r.m.revision}
+		WaitedMS: event.Milliseconds(r.waited), Catalog: r.m.of.Revision}
 	r.waited = 0
 	if err != nil {
 		r.failed(ctx, grant, attempt, err)
@@ -313,7 +313,7 @@ func (r *run) bookFailure(ctx context.Context, attempt event.Attempt) {
 	}
 	r.keep(ctx, ledger.Line{
 		V: event.Version, Tenant: r.c.Tenant, Job: r.c.Job, Step: r.c.Step + "-failed", Epoch: r.c.Epoch, Call: r.calls,
-		Model: r.m.ID, Provider: r.m.Provider, Catalog: r.m.revision, At: r.g.cfg.Now().UTC(),
+		Model: r.m.ID, Provider: r.m.Provider, Catalog: r.m.of.Revision, At: r.g.cfg.Now().UTC(),
 		CostNanoUSD: attempt.CostNanoUSD, MaybeBilled: true, Error: attempt.Error, DurationMS: attempt.DurationMS,
 	})
 }

@@ -107,8 +107,8 @@ func (g *Guard) begin(ctx context.Context, name string, mode catalog.Mode) (*mod
 func (r *run) countedUsage(out outcome) llm.Usage {
 	u := llm.Usage{PromptTokens: r.est.counted}
 	if out.answer != nil {
-		if size, err := r.g.measure(r.m, []event.Message{{Content: out.answer.Text}}); err == nil {
-			u.CompletionTokens = max(0, size.Tokens-r.m.Tokens.PerMessage-r.m.Tokens.Reply)
+		if size, err := r.g.measure(r.m, tokens.Overhead{}, []event.Message{{Content: out.answer.Text}}); err == nil {
+			u.CompletionTokens = size.Tokens
 		}
 	}
 	return u
@@ -126,8 +126,7 @@ func (g *Guard) learn(r *run, u llm.Usage) {
 	}
 }
 
-// watchModel counts answers of a model that was not asked for, and says so once
-// per revision of the catalog.
+// watchModel counts answers of a model that was not asked for.
 func (g *Guard) watchModel(m *model, answered string) {
 	if answered == "" || answered == m.Upstream || versionOf(answered, m.Upstream) {
 		return

@@ -18,25 +18,46 @@ type estimate struct {
 	nanoUSD int64 // rather too much
 }
 
-// chat estimates a completion.
+// estimateChat estimates a completion.
 func (g *Guard) estimateChat(m *model, tenant string, req *llm.ChatRequest) (estimate, error) {
-	size, err := g.measure(m, req.Messages)
+	over := tokens.Overhead{PerMessage: m.Tokens.PerMessage, PerName: m.Tokens.PerName, Reply: m.Tokens.Reply}
+	size, err := g.measure(m, over, req.Messages)
 	if err != nil {
 		return estimate{}, err
 	}
-	kind := tokens.ChatKind(req.Messages)
-	prompt := g.calibration.Input(m.ID, kind, size.Tokens, m.Tokens.Ratio)
-	output := g.calibration.Output(tenant, m.ID, req.MaxTokens)
 	if limit := m.Context.Input; limit > 0 && size.Tokens > limit {
 		return estimate{}, tooLarge(m, size.Tokens)
 	}
-	booked, err := tokens.Estimate(string(m.provider.Dialect.Estimator), tokens.Size{
-		Bytes: size.Bytes, Chars: size.Chars, Tokens: prompt}, req.MaxTokens)
+	return g.estimate(m, size, req.Messages, answer{most: req.MaxTokens, usual: g.calibration.Output(tenant, m.ID, req.MaxTokens)})
+}
+
+// estimateEmbed estimates a batch of texts.
+func (g *Guard) estimateEmbed(m *model, inputs []string) (estimate, error) {
+	messages := make([]event.Message, len(inputs))
+	for i, text := range inputs {
+		messages[i].Content = text
+	}
+	size, err := g.measure(m, tokens.Overhead{}, messages)
 	if err != nil {
 		return estimate{}, err
 	}
-	return estimate{kind: kind, counted: size.Tokens, cost: cost(booked, prompt, output),
-		nanoUSD: g.price(m, llm.Usage{PromptTokens: prompt, CompletionTokens: req.MaxTokens}, "")}, nil
+	return g.estimate(m, size, messages, answer{})
+}
+
+// answer is how many tokens one may have, and is expected to have.
+type answer struct{ most, usual int }
+
+// estimate is that of a call with a prompt of a size.
+func (g *Guard) estimate(m *model, size tokens.Size, messages []event.Message, a answer) (estimate, error) {
+	e := estimate{kind: tokens.ChatKind(messages), counted: size.Tokens}
+	size.Tokens = g.calibration.Input(m.ID, e.kind, size.Tokens, m.Tokens.Ratio)
+	booked, err := tokens.Estimate(string(m.provider.Dialect.Estimator), size, a.most)
+	if err != nil {
+		return estimate{}, err
+	}
+	e.cost = cost(booked, size.Tokens, a.usual)
+	e.nanoUSD = g.price(m, llm.Usage{PromptTokens: size.Tokens, CompletionTokens: a.most}, "")
+	return e, nil
 }
 
 func tooLarge(m *model, counted int) error {
@@ -50,8 +71,7 @@ func tooLarge(m *model, counted int) error {
 const chars4 = "chars4"
 
 // measure counts a prompt in the model's encoding.
-func (g *Guard) measure(m *model, messages []event.Message) (tokens.Size, error) {
-	over := tokens.Overhead{PerMessage: m.Tokens.PerMessage, PerName: m.Tokens.PerName, Reply: m.Tokens.Reply}
+func (g *Guard) measure(m *model, over tokens.Overhead, messages []event.Message) (tokens.Size, error) {
 	if m.Tokens.Encoding == chars4 {
 		size := tokens.Size{Tokens: over.Reply}
 		for _, msg := range messages {
@@ -67,29 +87,6 @@ func (g *Guard) measure(m *model, messages []event.Message) (tokens.Size, error)
 		return tokens.Size{}, err
 	}
 	return c.Measure(over, messages), nil
-}
-
-// estimateEmbed estimates a batch of texts.
-func (g *Guard) estimateEmbed(m *model, inputs []string) (estimate, error) {
-	messages := make([]event.Message, len(inputs))
-	for i, text := range inputs {
-		messages[i].Content = text
-	}
-	bare := *m
-	bare.Tokens.PerMessage, bare.Tokens.Reply = 0, 0
-	size, err := g.measure(&bare, messages)
-	if err != nil {
-		return estimate{}, err
-	}
-	kind := tokens.ChatKind(messages)
-	prompt := g.calibration.Input(m.ID, kind, size.Tokens, m.Tokens.Ratio)
-	booked, err := tokens.Estimate(string(m.provider.Dialect.Estimator), tokens.Size{
-		Bytes: size.Bytes, Chars: size.Chars, Tokens: prompt}, 0)
-	if err != nil {
-		return estimate{}, err
-	}
-	return estimate{kind: kind, counted: size.Tokens, cost: cost(booked, prompt, 0),
-		nanoUSD: g.price(m, llm.Usage{PromptTokens: prompt}, "")}, nil
 }
 
 func cost(booked, input, output int) budget.Cost {

@@ -21,6 +21,7 @@ import (
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/tokens"
 )
 
@@ -62,15 +63,17 @@ type Guard struct {
 	spend       *ledger.Spend
 	calibration *tokens.Calibration
 
-	mu        sync.Mutex
-	endpoints map[string]endpoint
-	counters  map[string]*tokens.Counter
+	mu       sync.Mutex
+	models   map[string]*model // by id, as they were first used
+	counters map[string]*tokens.Counter
 }
 
-// endpoint is one that was dialled for a revision of the catalog.
-type endpoint struct {
-	llm.Endpoint
-	of *catalog.Catalog
+// For returns the guard of a service of a process: cfg with the process's clock,
+// logs, metrics and connection. It does no I/O.
+func For(p platform.Platform, service string, b *bus.Bus, cfg Config) (*Guard, error) {
+	cfg.Bus, cfg.Worker, cfg.Health = b, platform.WorkerName(service), DefaultSettings()
+	cfg.Now, cfg.Logger, cfg.Registerer = p.Now, p.Logger, platform.ServiceMetrics(p, service)
+	return New(cfg)
 }
 
 // New returns a guard. It does no I/O.
@@ -94,7 +97,7 @@ func New(cfg Config) (*Guard, error) {
 		cfg.Registerer = prometheus.NewRegistry()
 	}
 	return &Guard{cfg: cfg, metrics: newMetrics(cfg.Registerer), ready: make(chan struct{}),
-		endpoints: map[string]endpoint{}, counters: map[string]*tokens.Counter{}}, nil
+		models: map[string]*model{}, counters: map[string]*tokens.Counter{}}, nil
 }
 
 // Ready is closed when calls can be made.
@@ -130,10 +133,10 @@ func (g *Guard) Run(ctx context.Context) error {
 func (g *Guard) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, e := range g.endpoints {
-		e.Close()
+	for _, m := range g.models {
+		m.endpoint.Close()
 	}
-	clear(g.endpoints)
+	clear(g.models)
 }
 
 // Wait says why a call waits and until when.
@@ -173,42 +176,40 @@ type Report struct {
 	Line *ledger.Line
 }
 
-// model is what the catalog says of one.
+// model is what a catalog says of one.
 type model struct {
 	catalog.Model
+	of       *catalog.Catalog
 	provider catalog.Provider
-	revision string
 	endpoint llm.Endpoint
 	group    budget.Group
 	target   Target
 }
 
-// find looks a model up and dials it on first use.
+// find looks a model up, and makes it on its first use under a catalog.
 func (g *Guard) find(name string, mode catalog.Mode) (*model, error) {
 	c := g.cfg.Catalog.Current()
 	m, ok := c.Model(name)
 	if !ok || m.Mode != mode {
 		return nil, event.Invalid("model", "use a model of the catalog: weir catalog show", "no %s model %q", mode, name)
 	}
-	p, _ := c.Provider(m.Provider)
-	out := &model{Model: m, provider: p, revision: c.Revision, group: LimitGroup(p, m),
-		target: TargetOf(m)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e, ok := g.endpoints[m.ID]
-	if !ok || e.of != c {
-		dialled, err := g.cfg.Dial(p, m)
-		if err != nil {
-			return nil, event.Errorf(event.ClassInvalid, "setting up model %s: %w", m.ID, err)
-		}
-		if ok {
-			e.Close() // idle connections only: calls in work go on
-		}
-		e = endpoint{Endpoint: dialled, of: c}
-		g.endpoints[m.ID] = e
+	old, ok := g.models[m.ID]
+	if ok && old.of == c {
+		return old, nil
 	}
-	out.endpoint = e.Endpoint
-	return out, nil
+	p, _ := c.Provider(m.Provider)
+	endpoint, err := g.cfg.Dial(p, m)
+	if err != nil {
+		return nil, event.Errorf(event.ClassInvalid, "setting up model %s: %w", m.ID, err)
+	}
+	if ok {
+		old.endpoint.Close() // idle connections only: calls in work go on
+	}
+	made := &model{Model: m, of: c, provider: p, endpoint: endpoint, group: LimitGroup(p, m), target: TargetOf(m)}
+	g.models[m.ID] = made
+	return made, nil
 }
 
 // counter is that of the model's encoding.
@@ -225,6 +226,9 @@ func (g *Guard) counter(encoding string) (*tokens.Counter, error) {
 	g.counters[encoding] = c
 	return c, nil
 }
+
+// Share is a tenant's weight in the catalog, as the stages want it.
+func (g *Guard) Share(tenant string) float64 { return g.cfg.Catalog.Current().Tenant(tenant).Share }
 
 // TargetOf is where a model's calls go, as breakers see it.
 func TargetOf(m catalog.Model) Target { return Target{Provider: m.Provider, Group: m.Group()} }
