@@ -162,6 +162,10 @@ type ChunkBatch struct {
 	Receipt         Receipt `json:"receipt"`
 }
 
+// SettleOnly is the number of a batch without chunks that is none of the
+// document's.
+const SettleOnly = -1
+
 // Chunk is a piece of a document, small enough to embed.
 type Chunk struct {
 	// ID is a UUID made of the chunk's place and content (see ChunkID).
@@ -304,9 +308,18 @@ type Verified struct {
 	OrphanCount int       `json:"orphan_count"`
 	// MissingCount counts chunks; Unfinished counts documents whose new version
 	// was begun and not finished.
-	MissingCount int  `json:"missing_count"`
-	Unfinished   int  `json:"unfinished"`
-	Fixed        bool `json:"fixed"`
+	MissingCount int `json:"missing_count"`
+	Unfinished   int `json:"unfinished"`
+	// MetaStale counts points whose metadata or access list is not the document's.
+	MetaStale int `json:"meta_stale"`
+	// Reread names the documents to ingest again, because chunks of them are gone.
+	Reread []string `json:"reread,omitempty"`
+	Fixed  bool     `json:"fixed"`
+}
+
+// OK reports whether nothing was found to be wrong.
+func (v *Verified) OK() bool {
+	return v.OrphanCount+v.MissingCount+v.Unfinished+v.MetaStale == 0
 }
 
 // Finding names a chunk.

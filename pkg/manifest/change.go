@@ -1,6 +1,10 @@
 package manifest
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/weir-dev/weir/pkg/event"
+)
 
 // Verdict is what may be done about a version of a document.
 type Verdict int
@@ -66,7 +70,7 @@ func (r *Row) Refresh(next State) Verdict {
 		return verdict
 	}
 	r.abandon()
-	r.MetaStale = r.MetaStale || !sameMeta(r.Meta, next.Meta)
+	r.MetaStale = r.MetaStale || !SameMeta(r.Meta, next.Meta)
 	next.Chunks, next.Bytes, next.Tokens, next.MediaType = r.Chunks, r.Bytes, r.Tokens, r.MediaType
 	next.Created = r.Created
 	r.State = next
@@ -91,19 +95,12 @@ func (r *Row) Delete(next State) Verdict {
 // The last one makes the version current. A batch that is marked twice keeps its
 // first mark; one of another cut of the document is superseded.
 func (r *Row) Mark(version int64, job string, batch int, ids IDs, w Work) Verdict {
-	verdict, known := r.judge(version, job)
-	if !known { // forgotten with the row
-		return Superseded
-	}
-	if verdict != Proceed {
+	if verdict := r.Wants(version, job, batch, ids); verdict != Proceed {
 		return verdict
 	}
 	p := r.Pending
-	if !p.holds(batch, ids) {
-		return Superseded
-	}
 	if !p.Work[batch].Done {
-		w.Done = true
+		w.Done, w.Attempts = true, append(p.Work[batch].Attempts, w.Attempts...)
 		p.Work[batch] = w
 	}
 	if slices.ContainsFunc(p.Work, func(w Work) bool { return !w.Done }) {
@@ -111,6 +108,59 @@ func (r *Row) Mark(version int64, job string, batch int, ids IDs, w Work) Verdic
 	}
 	r.flip()
 	return Current
+}
+
+// Abandon gives up the pending version of a job that has ended without it. It
+// returns ErrKeep when that is not pending.
+func (r *Row) Abandon(job string) error {
+	if r.Pending == nil || r.Pending.Job != job {
+		return ErrKeep
+	}
+	r.abandon()
+	r.keep()
+	return nil
+}
+
+// Lose takes chunks that are gone from the store off the current version, so that
+// the next ingest of the document stores them again. It returns ErrKeep when the
+// version is not the current one any more.
+func (r *Row) Lose(version int64, gone map[ID]bool) error {
+	if r.Version != version || r.Deleted {
+		return ErrKeep
+	}
+	r.Content, r.ETag, r.LastModified = "", "", ""
+	r.Chunks = slices.DeleteFunc(r.Chunks, func(c Ref) bool { return gone[c.ID] })
+	return nil
+}
+
+// Wants says whether a batch is to be stored: not when its version is current or
+// superseded.
+func (r *Row) Wants(version int64, job string, batch int, ids IDs) Verdict {
+	verdict, known := r.judge(version, job)
+	if !known || verdict == Proceed && !r.Pending.holds(batch, ids) { // not known: forgotten with the row
+		return Superseded
+	}
+	return verdict
+}
+
+// Settles says whether a version is current, so that the store may be settled
+// after it.
+func (r *Row) Settles(version int64, job string) Verdict {
+	if version == r.Version && job == r.Job {
+		return Current
+	}
+	return Superseded
+}
+
+// Note adds calls of a delivery that didn't finish its batch. It returns ErrKeep
+// when the batch is not pending.
+func (r *Row) Note(version int64, job string, batch int, attempts []event.Attempt) error {
+	p := r.Pending
+	if p == nil || p.Version != version || p.Job != job || batch < 0 || batch >= len(p.Work) || p.Work[batch].Done {
+		return ErrKeep
+	}
+	p.Work[batch].Attempts = append(p.Work[batch].Attempts, attempts...)
+	return nil
 }
 
 // holds reports whether the batch consists of the chunks ids.
@@ -141,7 +191,7 @@ func (r *Row) flip() {
 		}
 	}
 	kept := len(next.Chunks) > len(r.Pending.Added)
-	r.MetaStale = kept && (r.MetaStale || !sameMeta(r.Meta, next.Meta))
+	r.MetaStale = kept && (r.MetaStale || !SameMeta(r.Meta, next.Meta))
 	if !r.Created.IsZero() {
 		next.Created = r.Created
 	}

@@ -49,6 +49,8 @@ type Row struct {
 type State struct {
 	Version int64  `json:"version"`
 	Job     string `json:"job"` // that made it
+	// Outcome is what that did to the document.
+	Outcome event.Outcome `json:"outcome,omitempty"`
 	// Content and Config name what came in and how it is read and cut: when both
 	// are equal, so are the chunks.
 	Content   string      `json:"content,omitempty"`
@@ -81,10 +83,11 @@ type Pending struct {
 
 // Work is what storing one batch took.
 type Work struct {
-	Done     bool           `json:"done"`
-	Embedded int            `json:"embedded,omitempty"` // chunks, by the model
-	Reused   int            `json:"reused,omitempty"`   // chunks, with vectors that were stored
-	Attempt  *event.Attempt `json:"attempt,omitempty"`  // nil without a call
+	Done     bool `json:"done"`
+	Embedded int  `json:"embedded,omitempty"` // chunks, by the model
+	Reused   int  `json:"reused,omitempty"`   // chunks, with vectors that were stored
+	// Attempts are the calls for it, those of unfinished deliveries included.
+	Attempts []event.Attempt `json:"attempts,omitempty"`
 	// WaitingMS is the time the batch's message waited.
 	WaitingMS float64 `json:"waiting_ms,omitempty"`
 }
@@ -125,6 +128,27 @@ func (s *State) Spent() (embedded, reused int) {
 		embedded, reused = embedded+w.Embedded, reused+w.Reused
 	}
 	return embedded, reused
+}
+
+// Ingested is what the result of a job says of its version of the document.
+func (r *Row) Ingested(collection, document string, version int64, outcome event.Outcome) *event.Ingested {
+	in := &event.Ingested{Collection: collection, Document: document, Version: version, Outcome: outcome}
+	if outcome == event.OutcomeSuperseded {
+		return in
+	}
+	in.Chunks, in.Removed, in.Tokens, in.Bytes = len(r.Chunks), r.Removed, r.Tokens, r.Bytes
+	in.Embedded, in.Reused = r.Spent()
+	return in
+}
+
+// AddWork adds what batches took to a receipt.
+func AddWork(r *event.Receipt, work ...Work) {
+	for _, w := range work {
+		r.WaitingMS += w.WaitingMS
+		for _, a := range w.Attempts {
+			r.Add(a)
+		}
+	}
 }
 
 // Unsettled says that the store holds something the row wants gone or changed.

@@ -7,7 +7,7 @@ import (
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
-// sameMeta compares what may change without new vectors.
-func sameMeta(a, b vector.Meta) bool {
+// SameMeta compares what may change without new vectors.
+func SameMeta(a, b vector.Meta) bool {
 	return a.Source == b.Source && a.Title == b.Title && maps.Equal(a.Metadata, b.Metadata) && slices.Equal(a.ACL, b.ACL)
 }

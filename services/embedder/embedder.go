@@ -25,10 +25,13 @@ type Service struct {
 	bus     *bus.Bus
 	catalog guard.Catalog
 	guard   *guard.Guard
-	store   vector.Store
+	vectors vector.Store
+	rows    *manifest.Rows
+	sparse  *sparse.Encoder
 	batcher *batcher
 	queries *queries
-	runner  *stage.Runner
+	runner  *stage.Runner // of chunks
+	checks  *stage.Runner // of verify jobs
 	ready   chan struct{}
 }
 
@@ -63,22 +66,26 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 		return nil, err
 	}
 	m := newMetrics(p.Registerer)
-	s := &Service{cfg: cfg, p: p, bus: b, catalog: ports.Catalog, guard: g, store: ports.Store, ready: make(chan struct{}),
-		batcher: newBatcher(cfg, g, m)}
+	s := &Service{cfg: cfg, p: p, bus: b, catalog: ports.Catalog, guard: g, vectors: ports.Store, rows: manifest.NewRows(b),
+		sparse: sparse.New(), ready: make(chan struct{}), batcher: newBatcher(cfg, g, m)}
 	s.queries = &queries{nc: p.NATS, cfg: cfg, embedder: g, metrics: m}
 	runner := cfg.Stage("embedder", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.EmbedConsumer(cfg.Model, lane, fleet)
 	})
 	runner.Timeout = stage.NoTimeout
 	runner.Share, runner.Paused = g.Share, g.Broke
-	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p)
+	if s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p); err != nil {
+		return nil, err
+	}
+	checks := cfg.Stage("verifier", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.JobConsumer("embedder-verify", event.KindVerify, lane, fleet)
+	})
+	checks.Timeout = stage.NoTimeout
+	for i := range checks.Sources {
+		checks.Sources[i].Slots = 1
+	}
+	s.checks, err = stage.New(checks, b, stage.HandlerFunc(s.verify), p)
 	return s, err
-}
-
-// place is where the model's vectors are kept.
-func (s *Service) place() (vector.Index, error) {
-	m, err := s.catalog.Current().Embedding("WEIR_EMBEDDER_MODEL", s.cfg.Model)
-	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, err
 }
 
 // Ready is closed when the embedder takes documents and queries.

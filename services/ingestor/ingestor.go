@@ -1,5 +1,6 @@
-// Package ingestor turns documents into chunks: it parses, cuts along the
-// structure, and sends the chunks to the embedder.
+// Package ingestor turns documents into chunks: it fetches, parses, cuts along
+// the structure, compares with what the manifest says is stored, and sends what
+// is new to the embedder. It never touches the vector store.
 package ingestor
 
 import (
@@ -9,6 +10,8 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/chunk"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/manifest"
+	"github.com/weir-dev/weir/pkg/parse"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/tokens"
@@ -18,13 +21,23 @@ import (
 type Service struct {
 	cfg     Config
 	p       platform.Platform
+	ports   Ports
+	rows    *manifest.Rows
 	options chunk.Options
 	metrics *metrics
 	runner  *stage.Runner
 }
 
+// Ports are the systems the ingestor talks to besides NATS.
+type Ports struct {
+	// Fetch gets documents by URL; nil refuses them.
+	Fetch Fetcher
+	// PDF reads PDF files; nil refuses them.
+	PDF parse.PDF
+}
+
 // New returns an ingestor. It does no I/O.
-func New(p platform.Platform, cfg Config) (*Service, error) {
+func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -41,11 +54,15 @@ func New(p platform.Platform, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, p: p, options: options, metrics: newMetrics(p.Registerer)}
+	s := &Service{cfg: cfg, p: p, ports: ports, rows: manifest.NewRows(b), options: options, metrics: newMetrics(p.Registerer)}
 	runner := cfg.Stage("ingestor", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.JobConsumer("ingestor", event.KindIngest, lane, fleet)
 	})
-	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.cut), p)
+	deletes := cfg.Stage("ingestor", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.JobConsumer("ingestor-delete", event.KindDelete, lane, fleet)
+	})
+	runner.Sources = append(runner.Sources, deletes.Sources...)
+	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.handle), p)
 	return s, err
 }
 
@@ -54,3 +71,10 @@ func (s *Service) Ready() <-chan struct{} { return s.runner.Ready() }
 
 // Run takes documents until ctx ends.
 func (s *Service) Run(ctx context.Context) error { return s.runner.Run(ctx) }
+
+func (s *Service) handle(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
+	if event.KindOf(in.Subject) == event.KindDelete {
+		return s.remove(ctx, in)
+	}
+	return s.ingest(ctx, in)
+}
