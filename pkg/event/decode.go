@@ -180,10 +180,11 @@ func (j *GenerateJob) validate() error {
 	if t := j.Temperature; t != nil && (*t < 0 || *t > 2) {
 		return Invalid("temperature", "use 0 to 2", "got %g", *t)
 	}
-	return j.RAG.validate()
+	return j.RAG.Validate()
 }
 
-func (r *RAG) validate() error {
+// Validate checks what retrieval is asked for; nil asks for nothing.
+func (r *RAG) Validate() error {
 	if r == nil {
 		return nil
 	}

@@ -261,6 +261,10 @@ type Result struct {
 	FinishedAt time.Time `json:"finished_at"`
 }
 
+// FinishAbstained is the finish reason of an answer that no model was asked for:
+// the passages found do not cover the question.
+const FinishAbstained = "abstained"
+
 // Answer is a model's complete answer.
 type Answer struct {
 	Text string `json:"text"`
@@ -342,6 +346,25 @@ type Receipt struct {
 	RetrievingMS float64 `json:"retrieving_ms"`
 	GeneratingMS float64 `json:"generating_ms"`
 	TotalMS      float64 `json:"total_ms"`
+	// Retrieval says what grounded the answer; nil when nothing was looked up.
+	Retrieval *Retrieval `json:"retrieval,omitempty"`
+}
+
+// Retrieval says how sources were found and which versions were read.
+type Retrieval struct {
+	Lists    []string `json:"lists"` // dense, bm25, grams
+	Fusion   string   `json:"fusion,omitempty"`
+	Reranker string   `json:"reranker,omitempty"`
+	// Coverage is the part of the question's words that the passages cover, 0 to 1.
+	Coverage float64         `json:"coverage"`
+	Sources  []SourceVersion `json:"sources,omitempty"` // as numbered in the prompt
+}
+
+// SourceVersion names a chunk of a version of a document.
+type SourceVersion struct {
+	Document string `json:"document"`
+	Version  int64  `json:"version"`
+	Chunk    string `json:"chunk"`
 }
 
 // Attempt is one call to one model.

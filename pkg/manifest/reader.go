@@ -12,7 +12,7 @@ import (
 // place there.
 type Found struct {
 	vector.Hit
-	Ref
+	Ref      Ref   // where it is in the document's text
 	Version  int64 // of the document
 	Position int   // of the chunk in the document, from 0
 }
