@@ -67,7 +67,6 @@ func (s *Service) abstain(q *question, found *retrieved) float64 {
 // byWords says that nothing was found by meaning.
 func (r *retrieved) byWords() bool { return !slices.Contains(r.lists, vector.Dense) }
 
-
 // room is how many tokens of sources fit into the prompt: within the setting, the
 // context of the model, and what the job may cost.
 func (s *Service) room(job *event.GenerateJob, task *event.GenerateTask) int {
