@@ -28,6 +28,7 @@ type Service struct {
 	vectors vector.Store
 	rows    *manifest.Rows
 	sparse  *sparse.Encoder
+	record  *migration.Record
 	batcher *batcher
 	queries *queries
 	runner  *stage.Runner // of chunks
@@ -67,7 +68,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	}
 	m := newMetrics(p.Registerer)
 	s := &Service{cfg: cfg, p: p, bus: b, catalog: ports.Catalog, guard: g, vectors: ports.Store, rows: manifest.NewRows(b),
-		sparse: sparse.New(), ready: make(chan struct{}), batcher: newBatcher(cfg, g, m)}
+		sparse: sparse.New(), record: migration.New(b), ready: make(chan struct{}), batcher: newBatcher(cfg, g, m)}
 	s.queries = &queries{nc: p.NATS, cfg: cfg, embedder: g, metrics: m}
 	runner := cfg.Stage("embedder", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.EmbedConsumer(cfg.Model, lane, fleet)
@@ -86,6 +87,12 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	}
 	s.checks, err = stage.New(checks, b, stage.HandlerFunc(s.verify), p)
 	return s, err
+}
+
+// models are those whose indexes are written, the one in force first.
+func (s *Service) models(ctx context.Context) ([]string, error) {
+	state, err := s.record.Get(ctx)
+	return state.Models(s.cfg.Model), err
 }
 
 // Ready is closed when the embedder takes documents and queries.
@@ -109,14 +116,7 @@ func (w *work) Ready() <-chan struct{} { return w.ready }
 // Run takes documents and queries until ctx ends.
 func (w *work) Run(ctx context.Context) error {
 	s := w.s
-	place, err := s.place()
-	if err != nil {
-		return err
-	}
-	err = lifecycle.Retry(ctx, s.p.Logger, "vector store", func(ctx context.Context) error {
-		return s.store.Ensure(ctx, place)
-	})
-	if err != nil {
+	if err := lifecycle.Retry(ctx, s.p.Logger, "vector store", s.ensure); err != nil {
 		return err
 	}
 	// The batcher must outlive the runner: documents in work drain through it.
@@ -138,5 +138,26 @@ func (w *work) Run(ctx context.Context) error {
 		case <-batching.Done():
 		}
 	}()
-	return s.runner.Run(ctx)
+	return lifecycle.Group(ctx, s.runner, s.checks, &migrator{s: s, record: s.record, worker: event.NewID(s.p.Now()), look: 5 * time.Second})
+}
+
+// ensure makes or verifies the indexes that are written. One that holds another
+// model's vectors than the settings say is refused: its readers would ask it with
+// vectors that don't compare.
+func (s *Service) ensure(ctx context.Context) error {
+	places, err := s.places(ctx)
+	if err != nil {
+		return err
+	}
+	for _, place := range places {
+		if err := s.vectors.Ensure(ctx, place); err != nil {
+			return err
+		}
+	}
+	now, ok, err := s.vectors.Current(ctx, vector.DefaultIndex)
+	if err == nil && ok && now.Model != places[0].Model && len(places) == 1 {
+		err = event.Invalid("WEIR_EMBEDDER_MODEL", fmt.Sprintf("set it to %s, and change models by: weir migrate --to %s", now.Model, places[0].Model),
+			"is %q, but the index holds vectors of %q", places[0].Model, now.Model)
+	}
+	return err
 }
