@@ -131,14 +131,13 @@ func (w *work) Run(ctx context.Context) error {
 	}
 	defer stopQueries()
 	context.AfterFunc(ctx, stopQueries)
-	go func() {
-		select {
-		case <-s.runner.Ready():
+	members := []lifecycle.Member{
+		{Name: "chunks", Service: s.runner}, {Name: "checks", Service: s.checks}, {Name: "migrator", Service: newMigrator(s)}}
+	return lifecycle.Run(ctx, func(on bool) {
+		if on {
 			close(w.ready)
-		case <-batching.Done():
 		}
-	}()
-	return lifecycle.Group(ctx, s.runner, s.checks, &migrator{s: s, record: s.record, worker: event.NewID(s.p.Now()), look: 5 * time.Second})
+	}, func(context.Context) ([]lifecycle.Member, error) { return members, nil })
 }
 
 // ensure makes or verifies the indexes that are written. One that holds another

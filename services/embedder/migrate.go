@@ -21,8 +21,19 @@ type migrator struct {
 	worker string
 	// look is how often the record is looked at without a notice: a dead worker's
 	// lease ends in silence.
-	look time.Duration
+	look  time.Duration
+	ready chan struct{}
 }
+
+// lookEvery is the migrator's look.
+const lookEvery = 5 * time.Second
+
+func newMigrator(s *Service) *migrator {
+	return &migrator{s: s, record: s.record, worker: event.NewID(s.p.Now()), look: lookEvery, ready: make(chan struct{})}
+}
+
+// Ready is closed when Run has begun.
+func (m *migrator) Ready() <-chan struct{} { return m.ready }
 
 // errLost says that another worker has the lease.
 var errLost = errors.New("another embedder carries the migration out")
@@ -45,6 +56,7 @@ func (m *migrator) Run(ctx context.Context) error {
 	}()
 	tick := time.NewTicker(m.look)
 	defer tick.Stop()
+	close(m.ready)
 	for {
 		select {
 		case <-ctx.Done():
