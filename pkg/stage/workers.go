@@ -52,8 +52,8 @@ func (w Workers) Stage(name string, consumer func(lane event.Lane, fleet int) bu
 		return Source{Consumer: c, Slots: slots}
 	}
 	return Config{
-		Name: name,
-		Sources: []Source{source(event.LaneInteractive, w.InteractiveSlots), source(event.LaneBatch, w.BatchSlots)},
+		Name:          name,
+		Sources:       []Source{source(event.LaneInteractive, w.InteractiveSlots), source(event.LaneBatch, w.BatchSlots)},
 		MaxDeliveries: w.MaxDeliveries, DrainTimeout: w.DrainTimeout,
 	}
 }
