@@ -77,6 +77,16 @@ func (c *Client) Verify(ctx context.Context, tenant string, job event.VerifyJob)
 	return job.ID, c.submit(ctx, addr, job.ID, job)
 }
 
+// Reindex submits a job that has documents cut anew and returns its id, as
+// Generate does.
+func (c *Client) Reindex(ctx context.Context, tenant string, job event.ReindexJob) (string, error) {
+	addr, err := c.address(event.KindReindex, tenant, &job.Envelope)
+	if err != nil {
+		return "", err
+	}
+	return job.ID, c.submit(ctx, addr, job.ID, job)
+}
+
 // Submit publishes the JSON of a job of any kind as it is, for callers that
 // have it in that form. The pipeline checks it.
 func (c *Client) Submit(ctx context.Context, addr event.Address, id string, job json.RawMessage) error {

@@ -47,6 +47,18 @@ func DecodeVerifyJob(subject string, data []byte) (VerifyJob, error) {
 	return j, CheckName("collection", j.Collection)
 }
 
+// DecodeReindexJob reads and checks a job published to subject.
+func DecodeReindexJob(subject string, data []byte) (ReindexJob, error) {
+	var j ReindexJob
+	if err := decodeJob(subject, data, &j, &j.Envelope); err != nil {
+		return j, err
+	}
+	if err := CheckName("collection", j.Collection); err != nil || j.Document == "" {
+		return j, err
+	}
+	return j, CheckName("document", j.Document)
+}
+
 // Decode reads a message between stages and checks its version.
 func Decode[T versioned](data []byte) (T, error) {
 	var msg T

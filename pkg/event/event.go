@@ -22,11 +22,12 @@ const (
 	KindIngest   Kind = "ingest"   // store a document
 	KindDelete   Kind = "delete"   // remove a document
 	KindVerify   Kind = "verify"   // compare the vector store with the manifest
+	KindReindex  Kind = "reindex"  // cut documents anew from their stored text
 	KindGenerate Kind = "generate" // answer
 )
 
 // Kinds lists all kinds.
-func Kinds() []Kind { return []Kind{KindIngest, KindDelete, KindVerify, KindGenerate} }
+func Kinds() []Kind { return []Kind{KindIngest, KindDelete, KindVerify, KindReindex, KindGenerate} }
 
 // Lane is a job's priority class: interactive jobs have workers of their own,
 // so a deep batch backlog never delays them.
@@ -118,6 +119,16 @@ type VerifyJob struct {
 	// Fix removes what belongs to no document and has documents with missing
 	// chunks read again at the next ingest.
 	Fix bool `json:"fix,omitempty"`
+}
+
+// ReindexJob has documents read again: those that came from a URL from there, the
+// others from the text that is stored. It ends when their ingest jobs are
+// submitted.
+type ReindexJob struct {
+	Envelope
+	Collection string `json:"collection"`
+	// Document names one; "" is all of the collection's.
+	Document string `json:"document,omitempty"`
 }
 
 // Document is a source document: exactly one of Text, Data and URL is set.
@@ -255,6 +266,8 @@ type Result struct {
 	Ingested *Ingested `json:"ingested,omitempty"`
 	// Verified is set when a verify job succeeded.
 	Verified *Verified `json:"verified,omitempty"`
+	// Reindexed is set when a reindex job succeeded.
+	Reindexed *Reindexed `json:"reindexed,omitempty"`
 	// Error is set when the job failed.
 	Error      *Error    `json:"error,omitempty"`
 	Receipt    Receipt   `json:"receipt"`
@@ -324,6 +337,16 @@ type Verified struct {
 // OK reports whether nothing was found to be wrong.
 func (v *Verified) OK() bool {
 	return v.OrphanCount+v.MissingCount+v.Unfinished+v.MetaStale == 0
+}
+
+// Reindexed says which documents are read again.
+type Reindexed struct {
+	Documents int `json:"documents"`
+	// Jobs are the ids of their ingest jobs, at most 1000.
+	Jobs []string `json:"jobs,omitempty"`
+	// Incomplete are documents of which chunks are missing in the store: they must
+	// be ingested from their source.
+	Incomplete []string `json:"incomplete,omitempty"`
 }
 
 // Finding names a chunk.

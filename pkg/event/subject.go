@@ -31,7 +31,7 @@ func ParseAddress(subject string) (Address, error) {
 // Validate checks each part, naming the one that is wrong.
 func (a Address) Validate() error {
 	if !slices.Contains(Kinds(), a.Kind) {
-		return Invalid("kind", "use ingest, delete, verify or generate", "unknown kind %q", a.Kind)
+		return Invalid("kind", "use ingest, delete, verify, reindex or generate", "unknown kind %q", a.Kind)
 	}
 	if a.Lane != LaneInteractive && a.Lane != LaneBatch {
 		return Invalid("lane", "use interactive or batch", "unknown lane %q", a.Lane)

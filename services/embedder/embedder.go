@@ -32,7 +32,7 @@ type Service struct {
 	batcher *batcher
 	queries *queries
 	runner  *stage.Runner // of chunks
-	checks  *stage.Runner // of verify jobs
+	checks  *stage.Runner // of verify and reindex jobs
 	ready   chan struct{}
 }
 
@@ -81,12 +81,23 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	checks := cfg.Stage("verifier", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.JobConsumer("embedder-verify", event.KindVerify, lane, fleet)
 	})
+	reindex := cfg.Stage("verifier", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.JobConsumer("embedder-reindex", event.KindReindex, lane, fleet)
+	})
+	checks.Sources = append(checks.Sources, reindex.Sources...)
 	checks.Timeout = stage.NoTimeout
 	for i := range checks.Sources {
 		checks.Sources[i].Slots = 1
 	}
-	s.checks, err = stage.New(checks, b, stage.HandlerFunc(s.verify), p)
+	s.checks, err = stage.New(checks, b, stage.HandlerFunc(s.maintain), p)
 	return s, err
+}
+
+func (s *Service) maintain(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
+	if event.KindOf(in.Subject) == event.KindReindex {
+		return s.reindex(ctx, in)
+	}
+	return s.verify(ctx, in)
 }
 
 // models are those whose indexes are written, the one in force first.
