@@ -195,6 +195,9 @@ func (m *migrator) quote(ctx context.Context, state *migration.State) error {
 	if err != nil {
 		return err
 	}
+	if now := state.Models(m.s.cfg.Model)[0]; now == place.Model {
+		return event.Invalid("to", "name another embedding model of the catalog", "%q is in force", now)
+	}
 	chunks, tokens := 0, 0
 	for e, err := range m.s.rows.All(ctx, vector.Scope{}) {
 		if err != nil {
