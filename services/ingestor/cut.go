@@ -3,6 +3,7 @@ package ingestor
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/chunk"
@@ -12,14 +13,14 @@ import (
 )
 
 // cut parses a document and sends its chunks on.
-func (s *Service) cut(_ context.Context, in *bus.Message) ([]bus.Out, error) {
+func (s *Service) cut(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 	received := s.p.Now()
 	job, err := event.DecodeIngestJob(in.Subject, in.Data)
 	if err != nil {
 		return nil, err
 	}
 	job.ID, job.SubmittedAt = in.JobID(job.ID), in.Stored.UTC()
-	doc, err := s.parse(&job.Document)
+	doc, err := s.parse(ctx, &job.Document)
 	if err != nil {
 		return nil, err
 	}
@@ -47,17 +48,18 @@ func (s *Service) cut(_ context.Context, in *bus.Message) ([]bus.Out, error) {
 	return []bus.Out{out, stage.LifeOut(batch.Tenant, batch.ID, s.p.Now(), chunked)}, nil
 }
 
-func (s *Service) parse(d *event.Document) (parse.Document, error) {
-	data := d.Data
+func (s *Service) parse(ctx context.Context, d *event.Document) (parse.Document, error) {
+	data, mediaType := d.Data, d.MediaType
 	if d.Text != "" {
 		data = []byte(d.Text)
+		mediaType, _, _ = strings.Cut(mediaType, ";") // it was decoded: its charset says nothing any more
 	}
 	name := d.Source
 	if name == "" {
 		name = d.ID
 	}
-	doc, err := parse.Parse(parse.Input{
-		Name: name, MediaType: d.MediaType, Data: data, Limits: parse.Limits{MaxBytes: s.cfg.MaxDocumentBytes}})
+	doc, err := parse.Parse(ctx, parse.Input{
+		Name: name, MediaType: mediaType, Data: data, Limits: parse.Limits{MaxBytes: s.cfg.MaxDocumentBytes}})
 	if d.Title != "" {
 		doc.Title = d.Title
 	}
