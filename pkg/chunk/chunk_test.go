@@ -36,7 +36,7 @@ func (words) Split(text string, limit int) []string {
 // markdown parses src, titled T.
 func markdown(t testing.TB, src string) parse.Document {
 	t.Helper()
-	doc, err := parse.Parse(parse.Input{Name: "T", MediaType: "text/markdown", Data: []byte(src)})
+	doc, err := parse.Parse(t.Context(), parse.Input{Name: "T", MediaType: "text/markdown", Data: []byte(src)})
 	if err != nil {
 		t.Fatal(err)
 	}

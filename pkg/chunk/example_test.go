@@ -1,6 +1,7 @@
 package chunk_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/weir-dev/weir/pkg/chunk"
@@ -9,7 +10,7 @@ import (
 )
 
 func ExampleSplit() {
-	doc, err := parse.Parse(parse.Input{Name: "guide.md", Data: []byte("# Guide\n\nHello.\n\n## Use\n\nRun it.\n")})
+	doc, err := parse.Parse(context.Background(), parse.Input{Name: "guide.md", Data: []byte("# Guide\n\nHello.\n\n## Use\n\nRun it.\n")})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -152,7 +152,7 @@ func splitFile(t *testing.T, file string, c chunk.Counter) bool {
 	if len(data) > 30_000 { // enough to see; the rest is more of the same
 		data = data[:30_000]
 	}
-	doc, err := parse.Parse(parse.Input{Name: filepath.Base(file), Data: data})
+	doc, err := parse.Parse(t.Context(), parse.Input{Name: filepath.Base(file), Data: data})
 	if err != nil {
 		return false
 	}
@@ -171,7 +171,7 @@ func FuzzSplit(f *testing.F) {
 	c := counter(f)
 	f.Fuzz(func(t *testing.T, data []byte, limit, overlap uint8) {
 		for _, mt := range []string{"text/markdown", "text/plain"} {
-			doc, err := parse.Parse(parse.Input{MediaType: mt, Data: data})
+			doc, err := parse.Parse(t.Context(), parse.Input{MediaType: mt, Data: data})
 			if err != nil {
 				return
 			}

@@ -73,7 +73,7 @@ func TestHostileInput(t *testing.T) {
 	for name, src := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			doc, err := parse.Parse(parse.Input{Name: "x.md", Data: []byte(src)})
+			doc, err := parse.Parse(t.Context(), parse.Input{Name: "x.md", Data: []byte(src)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func checkFile(t *testing.T, file string) {
 		inputs = inputs[:1]
 	}
 	for _, in := range inputs {
-		doc, err := parse.Parse(in)
+		doc, err := parse.Parse(t.Context(), in)
 		if err != nil {
 			var e *event.Error
 			if !errors.As(err, &e) || e.Message == "" || e.Hint == "" {
@@ -155,7 +155,7 @@ func FuzzParse(f *testing.F) {
 		f.Add("x.txt", []byte(s))
 	}
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
-		doc, err := parse.Parse(parse.Input{Name: name, Data: data})
+		doc, err := parse.Parse(t.Context(), parse.Input{Name: name, Data: data})
 		if err != nil {
 			var e *event.Error
 			if !errors.As(err, &e) {
