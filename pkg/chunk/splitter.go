@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weir-dev/weir/pkg/parse"
+	"github.com/weir-dev/weir/pkg/sentence"
 )
 
 const (
@@ -129,7 +130,7 @@ func (p *packer) sentences(start, end int) []atom {
 	}
 	var out []atom
 	pos := start
-	for _, e := range sentences(p.doc.Text[start:end]) {
+	for _, e := range sentence.Ends(p.doc.Text[start:end]) {
 		a := p.atom(pos, start+e)
 		if a.tokens <= p.budget {
 			out = append(out, a)

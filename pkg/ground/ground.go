@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/weir-dev/weir/pkg/chunk"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/sentence"
 	"github.com/weir-dev/weir/pkg/sparse"
 )
 
@@ -82,7 +82,7 @@ type statement struct {
 func statements(answer string) []statement {
 	var out []statement
 	start := 0
-	for _, end := range chunk.Sentences(answer) {
+	for _, end := range sentence.Ends(answer) {
 		part := answer[start:end]
 		start = end
 		cites, rest := cut(part)
@@ -147,7 +147,7 @@ func (c *Checker) support(statement, source string) (quote string, share float64
 	}
 	var before []uint32
 	from, start := 0, 0
-	for _, end := range chunk.Sentences(source) {
+	for _, end := range sentence.Ends(source) {
 		have := c.terms(source[start:end])
 		if alone := part(want, have); alone > share {
 			quote, share = source[start:end], alone

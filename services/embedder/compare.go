@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/weir-dev/weir/pkg/chunk"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/migration"
+	"github.com/weir-dev/weir/pkg/sentence"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -89,7 +89,7 @@ func middle(text string) string {
 	const least = 24 // bytes; shorter ones are headings and labels
 	var sentences []string
 	start := 0
-	for _, end := range chunk.Sentences(text) {
+	for _, end := range sentence.Ends(text) {
 		if s := strings.TrimSpace(text[start:end]); len(s) >= least {
 			sentences = append(sentences, s)
 		}

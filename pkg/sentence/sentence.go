@@ -1,4 +1,6 @@
-package chunk
+// Package sentence finds sentences in text of any language, by rules: pure, in
+// linear time and without a model.
+package sentence
 
 import (
 	"strings"
@@ -6,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// sentences returns the ends of the sentences of s, the last one len(s). A
+// Ends returns the ends of the sentences of s, the last one len(s). A
 // sentence ends
 //   - after . ! ? … with closing quotes or brackets, before white space, unless
 //     an abbreviation, an initial or a small letter says that it goes on;
@@ -15,7 +17,7 @@ import (
 //
 // Newlines belong to the sentence before, a blank to the one after: those are
 // borders of tokens. A single newline ends nothing: prose is often wrapped.
-func sentences(s string) []int {
+func Ends(s string) []int {
 	var ends []int
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
