@@ -1,6 +1,9 @@
 package ingestor
 
 import (
+	"os"
+	"path/filepath"
+
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/parse"
@@ -20,6 +23,14 @@ type Config struct {
 	ChunkOverlap int `split_words:"true"`
 	// MaxDocumentBytes is the largest document.
 	MaxDocumentBytes int `split_words:"true"`
+	// PDFCache keeps the compiled PDF reader between starts; "" compiles it at the
+	// first PDF, for several seconds. PDFInstances is how many PDFs are read at once.
+	PDFCache     string `split_words:"true"`
+	PDFInstances int    `split_words:"true"`
+	// FetchPrivate lists the networks of private addresses that document URLs may
+	// lead to, such as 10.1.0.0/16; other private, local and reserved addresses are
+	// refused.
+	FetchPrivate []string `split_words:"true"`
 	// Workers says how many documents this process has in work.
 	stage.Workers
 }
@@ -28,9 +39,18 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		EmbeddingModel: "embed", Encoding: "cl100k_base", ChunkTokens: 256, ChunkOverlap: 32,
-		MaxDocumentBytes: parse.DefaultMaxBytes,
+		MaxDocumentBytes: parse.DefaultMaxBytes, PDFCache: pdfCache(), PDFInstances: 2,
 		Workers:          stage.DefaultWorkers(8),
 	}
+}
+
+// pdfCache is a folder of this user's, "" where there is none.
+func pdfCache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "weir", "pdfium")
 }
 
 // Validate names the setting that can't be worked with.
@@ -39,7 +59,8 @@ func (c Config) Validate() error {
 	if err := event.CheckName(prefix+"_EMBEDDING_MODEL", c.EmbeddingModel); err != nil {
 		return err
 	}
-	if err := config.Positive(prefix, config.Int{Name: "MAX_DOCUMENT_BYTES", Value: c.MaxDocumentBytes}); err != nil {
+	if err := config.Positive(prefix, 
+		config.Int{Name: "MAX_DOCUMENT_BYTES", Value: c.MaxDocumentBytes}, config.Int{Name: "PDF_INSTANCES", Value: c.PDFInstances}); err != nil {
 		return err
 	}
 	if err := c.Workers.Validate(prefix); err != nil {

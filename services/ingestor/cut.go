@@ -26,7 +26,7 @@ func (s *Service) cut(ctx context.Context, w *work, state manifest.State, l *loa
 		doc.Title = w.document.Title
 	}
 	w.document.Title, state.Meta.Title = doc.Title, doc.Title
-	pieces, err := chunk.Split(doc, s.options)
+	pieces, err := chunk.Split(doc, s.options(w.Tenant, w.collection))
 	if err != nil {
 		return nil, fmt.Errorf("cutting document %s: %w", w.document.ID, err)
 	}

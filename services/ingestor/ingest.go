@@ -83,7 +83,7 @@ func (s *Service) known(w *work, row *manifest.Row) (outs []bus.Out, done bool, 
 func (s *Service) state(w *work, l *loaded) manifest.State {
 	d, now := &w.document, s.p.Now().UTC()
 	return manifest.State{
-		Version: w.version, Job: w.ID, Outcome: event.OutcomeStored, Content: l.hash(d), Config: s.config(),
+		Version: w.version, Job: w.ID, Outcome: event.OutcomeStored, Content: l.hash(d), Config: s.config(w),
 		Meta: vector.Meta{Source: d.Source, Title: d.Title, Metadata: d.Metadata, ACL: d.ACL},
 		URL:  d.URL, ETag: l.etag, LastModified: l.modified, Created: now, Updated: now,
 	}
@@ -121,9 +121,10 @@ func (s *Service) refresh(ctx context.Context, w *work, next manifest.State, l *
 // chunks of the same bytes: every document is then cut anew at its next ingest.
 const cutVersion = 1
 
-// config names how documents are read and cut.
-func (s *Service) config() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d/%s/%d/%d", cutVersion, s.cfg.Encoding, s.options.MaxTokens, s.options.Overlap))
+// config names how the document is read and cut.
+func (s *Service) config(w *work) string {
+	o := s.options(w.Tenant, w.collection)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d/%s/%d/%d", cutVersion, s.cfg.Encoding, o.MaxTokens, o.Overlap))
 	return fmt.Sprintf("%x", sum[:8])
 }
 

@@ -8,10 +8,13 @@ import (
 	"fmt"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/chunk"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/fetch"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/parse"
+	"github.com/weir-dev/weir/pkg/parse/pdfium"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/tokens"
@@ -23,17 +26,31 @@ type Service struct {
 	p       platform.Platform
 	ports   Ports
 	rows    *manifest.Rows
-	options chunk.Options
+	counter *tokens.Counter
 	metrics *metrics
 	runner  *stage.Runner
 }
 
 // Ports are the systems the ingestor talks to besides NATS.
 type Ports struct {
+	// Catalog says how collections are cut; nil leaves it to the settings.
+	Catalog Catalog
 	// Fetch gets documents by URL; nil refuses them.
 	Fetch Fetcher
 	// PDF reads PDF files; nil refuses them.
 	PDF parse.PDF
+}
+
+// Catalog is where the ingestor finds how collections are cut.
+type Catalog interface{ Current() *catalog.Catalog }
+
+// Dial returns the ports cfg names. It does no I/O.
+func Dial(cfg Config, models Catalog) (Ports, error) {
+	client, err := fetch.New(fetch.Config{MaxBytes: int64(cfg.MaxDocumentBytes), AllowPrivate: cfg.FetchPrivate})
+	if err != nil {
+		return Ports{}, fmt.Errorf("WEIR_INGESTOR_FETCH_PRIVATE: %w", err)
+	}
+	return Ports{Catalog: models, Fetch: client, PDF: pdfium.New(pdfium.Config{CacheDir: cfg.PDFCache, Instances: cfg.PDFInstances})}, nil
 }
 
 // New returns an ingestor. It does no I/O.
@@ -45,16 +62,15 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("WEIR_INGESTOR_ENCODING: %w", err)
 	}
-	options := chunk.Options{MaxTokens: cfg.ChunkTokens, Overlap: cfg.ChunkOverlap, Counter: counter}
-	if err := options.Validate(); err != nil {
-		return nil, fmt.Errorf("WEIR_INGESTOR_CHUNK_TOKENS, WEIR_INGESTOR_CHUNK_OVERLAP: %w", err)
-	}
 	p = p.WithDefaults()
 	b, err := bus.New(p.NATS)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, p: p, ports: ports, rows: manifest.NewRows(b), options: options, metrics: newMetrics(p.Registerer)}
+	s := &Service{cfg: cfg, p: p, ports: ports, rows: manifest.NewRows(b), counter: counter, metrics: newMetrics(p.Registerer)}
+	if err := s.options("", "").Validate(); err != nil {
+		return nil, fmt.Errorf("WEIR_INGESTOR_CHUNK_TOKENS, WEIR_INGESTOR_CHUNK_OVERLAP: %w", err)
+	}
 	runner := cfg.Stage("ingestor", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.JobConsumer("ingestor", event.KindIngest, lane, fleet)
 	})
@@ -64,6 +80,22 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	runner.Sources = append(runner.Sources, deletes.Sources...)
 	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.handle), p)
 	return s, err
+}
+
+// options say how a collection is cut.
+func (s *Service) options(tenant, collection string) chunk.Options {
+	o := chunk.Options{MaxTokens: s.cfg.ChunkTokens, Overlap: s.cfg.ChunkOverlap, Counter: s.counter}
+	if s.ports.Catalog == nil {
+		return o
+	}
+	c := s.ports.Catalog.Current().Collection(tenant, collection)
+	if c.ChunkTokens > 0 {
+		o.MaxTokens, o.Overlap = c.ChunkTokens, min(o.Overlap, c.ChunkTokens/2)
+	}
+	if c.ChunkOverlap != nil {
+		o.Overlap = min(*c.ChunkOverlap, o.MaxTokens/2)
+	}
+	return o
 }
 
 // Ready is closed when the ingestor takes documents.

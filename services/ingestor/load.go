@@ -37,7 +37,7 @@ func (s *Service) load(ctx context.Context, w *work, row *manifest.Row) (*loaded
 		return nil, event.Invalid("document.url", "send the content in document.data", "this ingestor fetches nothing")
 	}
 	var known fetch.Conditions
-	if row.URL == d.URL && row.Config == s.config() && !row.Deleted && row.Meta.Title == d.Title {
+	if row.URL == d.URL && row.Config == s.config(w) && !row.Deleted && row.Meta.Title == d.Title {
 		known = fetch.Conditions{ETag: row.ETag, LastModified: row.LastModified}
 	}
 	r, err := s.ports.Fetch.Get(ctx, d.URL, known)

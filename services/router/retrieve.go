@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (s *Service) retrieve(ctx context.Context, q *question, receipt *event.Rece
 func (s *Service) query(ctx context.Context, q *question, receipt *event.Receipt) (vector.Query, vector.Index, error) {
 	query := vector.Query{
 		Scope: q.scope(), Filter: vector.Filter{Readers: q.rag.Readers, Metadata: q.rag.Filter},
-		Weights: q.col.Weights, Fusion: q.col.Fusion, TopK: max(2*q.topK, rerankTop), Scores: true,
+		Weights: weights(q.col.Weights), Fusion: vector.Fusion(cmp.Or(q.col.Fusion, catalog.FusionDBSF)), TopK: max(2*q.topK, rerankTop), Scores: true,
 	}
 	query.BM25, query.Grams = s.sparse.Query(q.text)
 	place, model, err := s.place(ctx)
@@ -120,6 +121,17 @@ func (s *Service) query(ctx context.Context, q *question, receipt *event.Receipt
 		}
 	}
 	return query, place, nil
+}
+
+// weights are those that a collection sets.
+func weights(w catalog.Weights) map[vector.List]float64 {
+	out := map[vector.List]float64{}
+	for list, weight := range map[vector.List]float64{vector.Dense: w.Dense, vector.BM25: w.BM25, vector.Grams: w.Grams} {
+		if weight > 0 {
+			out[list] = weight
+		}
+	}
+	return out
 }
 
 // place is the index that answers, and its model.
@@ -185,4 +197,35 @@ func (s *Service) storeDown(ctx context.Context, err error) error {
 		return event.Errorf(event.ClassUnavailable, "searching %s: no answer after %s: %w", s.cfg.QdrantAddr, s.cfg.RetrieveTimeout, err)
 	}
 	return fmt.Errorf("searching: %w", err)
+}
+
+// order reranks: by the model that the collection names, or by features of
+// question and passage.
+func (s *Service) order(ctx context.Context, q *question, r *retrieved, receipt *event.Receipt) error {
+	if len(r.passages) < 2 || q.col.Rerank == catalog.RerankNone {
+		return nil
+	}
+	top := r.passages[:min(len(r.passages), rerankTop)]
+	var scores []float64
+	var err error
+	if model := q.col.Rerank; model != "" && model != catalog.RerankLinear {
+		texts := make([]string, len(top))
+		for i, p := range top {
+			texts[i] = p.Chunk.Prefix + p.Chunk.Text
+		}
+		r.reranker = model
+		if scores, err = s.rerank(ctx, model, q.text, texts, receipt); err != nil {
+			return err
+		}
+	} else if scores = linear(q.text, top); scores != nil {
+		r.reranker = catalog.RerankLinear
+	}
+	if scores == nil {
+		return nil
+	}
+	for i := range top {
+		top[i].rerank = &scores[i]
+	}
+	slices.SortStableFunc(top, func(a, b passage) int { return cmp.Compare(*b.rerank, *a.rerank) })
+	return nil
 }
