@@ -1,9 +1,6 @@
 package ingestor
 
 import (
-	"os"
-	"path/filepath"
-
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/parse"
@@ -23,8 +20,8 @@ type Config struct {
 	ChunkOverlap int `split_words:"true"`
 	// MaxDocumentBytes is the largest document.
 	MaxDocumentBytes int `split_words:"true"`
-	// PDFCache keeps the compiled PDF reader between starts; "" compiles it at the
-	// first PDF, for several seconds. PDFInstances is how many PDFs are read at once.
+	// PDFCache is the folder that keeps the compiled PDF reader between starts,
+	// which takes several seconds; "" is one in this user's cache. PDFInstances is how many PDFs are read at once.
 	PDFCache     string `split_words:"true"`
 	PDFInstances int    `split_words:"true"`
 	// FetchPrivate lists the networks of private addresses that document URLs may
@@ -39,18 +36,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		EmbeddingModel: "embed", Encoding: "cl100k_base", ChunkTokens: 256, ChunkOverlap: 32,
-		MaxDocumentBytes: parse.DefaultMaxBytes, PDFCache: pdfCache(), PDFInstances: 2,
-		Workers:          stage.DefaultWorkers(8),
+		MaxDocumentBytes: parse.DefaultMaxBytes, PDFInstances: 2,
+		Workers: stage.DefaultWorkers(8),
 	}
-}
-
-// pdfCache is a folder of this user's, "" where there is none.
-func pdfCache() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "weir", "pdfium")
 }
 
 // Validate names the setting that can't be worked with.
@@ -59,7 +47,7 @@ func (c Config) Validate() error {
 	if err := event.CheckName(prefix+"_EMBEDDING_MODEL", c.EmbeddingModel); err != nil {
 		return err
 	}
-	if err := config.Positive(prefix, 
+	if err := config.Positive(prefix,
 		config.Int{Name: "MAX_DOCUMENT_BYTES", Value: c.MaxDocumentBytes}, config.Int{Name: "PDF_INSTANCES", Value: c.PDFInstances}); err != nil {
 		return err
 	}

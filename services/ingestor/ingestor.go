@@ -6,6 +6,8 @@ package ingestor
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/catalog"
@@ -50,7 +52,11 @@ func Dial(cfg Config, models Catalog) (Ports, error) {
 	if err != nil {
 		return Ports{}, fmt.Errorf("WEIR_INGESTOR_FETCH_PRIVATE: %w", err)
 	}
-	return Ports{Catalog: models, Fetch: client, PDF: pdfium.New(pdfium.Config{CacheDir: cfg.PDFCache, Instances: cfg.PDFInstances})}, nil
+	cache := cfg.PDFCache
+	if dir, err := os.UserCacheDir(); cache == "" && err == nil {
+		cache = filepath.Join(dir, "weir", "pdfium")
+	}
+	return Ports{Catalog: models, Fetch: client, PDF: pdfium.New(pdfium.Config{CacheDir: cache, Instances: cfg.PDFInstances})}, nil
 }
 
 // New returns an ingestor. It does no I/O.
