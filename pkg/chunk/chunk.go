@@ -78,6 +78,7 @@ type Chunk struct {
 	Overlap int
 	// Section is the heading path of the text. Chunks share it: don't write.
 	Section []string
+	Page    int
 	// Tokens is the number of tokens of EmbedText, never over the limit.
 	Tokens int
 }

@@ -55,12 +55,12 @@ func newBatcher(cfg Config, e caller, m *metrics) *batcher {
 // embed returns a vector per text and the document's share of the tokens. On
 // an error of any of its calls it returns the first one, and the tokens that the
 // others took.
-func (b *batcher) embed(ctx context.Context, call guard.Call, texts []string) ([][]float32, int, error) {
+func (b *batcher) embed(ctx context.Context, call guard.Call, texts []text) ([][]float32, int, error) {
 	doc := &document{ctx: ctx, call: call, vectors: make([][]float32, len(texts))}
 	for i, text := range texts {
 		doc.pending.Add(1)
 		select {
-		case b.in <- &item{doc: doc, at: i, text: text}:
+		case b.in <- &item{doc: doc, at: i, text: text.text}:
 		case <-ctx.Done():
 			doc.pending.Done()
 			doc.pending.Wait()
@@ -234,4 +234,9 @@ func split(batch []*item) [][]*item {
 		groups[i] = append(groups[i], it)
 	}
 	return groups
+}
+
+type text struct {
+	text   string
+	tokens int
 }

@@ -21,7 +21,7 @@ func (s *Service) ground(ctx context.Context, job *event.GenerateJob, task *even
 		return false, event.Invalid(fmt.Sprintf("messages[%d].role", len(job.Messages)-1),
 			"end with the user's question: it is what is looked up", "got %q", last.Role)
 	}
-	q := s.question(job.Tenant, last.Content, job.RAG)
+	q := s.lookup(job.Tenant, last.Content, job.RAG)
 	found, err := s.retrieve(ctx, &q, &task.Receipt)
 	if err != nil {
 		return false, err
@@ -48,7 +48,7 @@ func (r *retrieved) receipt(sources []source) *event.Retrieval {
 // abstain is the coverage below which no model is asked. Words can't tell whether
 // passages that were found by meaning hold an answer, so with a real embedding
 // model the default is not to judge by them.
-func (s *Service) abstain(q *question, found *retrieved) float64 {
+func (s *Service) abstain(q *lookup, found *retrieved) float64 {
 	switch {
 	case q.rag.Abstain != nil:
 		return *q.rag.Abstain
@@ -85,7 +85,7 @@ func (s *Service) room(job *event.GenerateJob, task *event.GenerateTask) int {
 		room = min(room, m.Context.Input*9/10-rest)
 	}
 	if job.MaxCostNanoUSD > 0 {
-		if price := m.Price(s.p.Now()); price.Input > 0 {
+		if price, ok := m.PriceAt(s.p.Now()); ok && price.Input > 0 {
 			left := job.MaxCostNanoUSD - task.Receipt.CostNanoUSD - price.Output*int64(max(job.MaxTokens, m.MaxTokens))
 			room = int(min(int64(room), max(0, min(left/price.Input, math.MaxInt32)-int64(weight(task)))))
 		}

@@ -86,9 +86,9 @@ func (q *queries) answer(ctx context.Context, msg *nats.Msg, reply *event.QueryR
 	if err := event.CheckName("tenant", tenant); err != nil {
 		return err
 	}
-	question := q.s.question(tenant, request.Text, &request.RAG)
+	asked := q.s.lookup(tenant, request.Text, &request.RAG)
 	var receipt event.Receipt
-	found, err := q.s.retrieve(ctx, &question, &receipt)
+	found, err := q.s.retrieve(ctx, &asked, &receipt)
 	reply.Tokens, reply.CostNanoUSD = receipt.PromptTokens, receipt.CostNanoUSD
 	if err != nil {
 		return err

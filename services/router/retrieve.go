@@ -22,8 +22,8 @@ const (
 	staleTries = 3
 )
 
-// question is what is looked up.
-type question struct {
+// lookup is what is looked up.
+type lookup struct {
 	tenant string
 	text   string
 	rag    *event.RAG
@@ -31,8 +31,8 @@ type question struct {
 	topK   int
 }
 
-func (s *Service) question(tenant, text string, rag *event.RAG) question {
-	q := question{tenant: tenant, text: text, rag: rag, col: s.ports.Catalog.Current().Collection(tenant, rag.Collection)}
+func (s *Service) lookup(tenant, text string, rag *event.RAG) lookup {
+	q := lookup{tenant: tenant, text: text, rag: rag, col: s.ports.Catalog.Current().Collection(tenant, rag.Collection)}
 	for _, k := range []int{rag.TopK, q.col.TopK, s.cfg.TopK} {
 		if q.topK == 0 {
 			q.topK = k
@@ -41,7 +41,7 @@ func (s *Service) question(tenant, text string, rag *event.RAG) question {
 	return q
 }
 
-func (q *question) scope() vector.Scope {
+func (q *lookup) scope() vector.Scope {
 	return vector.Scope{Tenant: q.tenant, Collection: q.rag.Collection}
 }
 
@@ -64,7 +64,7 @@ type retrieved struct {
 // retrieve finds the passages for a question: by meaning, unless the embedding
 // model is only a stand-in, and by words; fused by the store, checked against the
 // manifest, and reranked.
-func (s *Service) retrieve(ctx context.Context, q *question, receipt *event.Receipt) (*retrieved, error) {
+func (s *Service) retrieve(ctx context.Context, q *lookup, receipt *event.Receipt) (*retrieved, error) {
 	query, place, err := s.query(ctx, q, receipt)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (s *Service) retrieve(ctx context.Context, q *question, receipt *event.Rece
 }
 
 // query makes the vectors of a question and names the index to search.
-func (s *Service) query(ctx context.Context, q *question, receipt *event.Receipt) (vector.Query, vector.Index, error) {
+func (s *Service) query(ctx context.Context, q *lookup, receipt *event.Receipt) (vector.Query, vector.Index, error) {
 	query := vector.Query{
 		Scope: q.scope(), Filter: vector.Filter{Readers: q.rag.Readers, Metadata: q.rag.Filter},
 		Weights: weights(q.col.Weights), Fusion: vector.Fusion(cmp.Or(q.col.Fusion, catalog.FusionDBSF)), TopK: max(2*q.topK, rerankTop), Scores: true,
@@ -154,7 +154,7 @@ func (s *Service) placeOf(model string) (vector.Index, error) {
 
 // search finds the chunks of current versions. When a document that was found got
 // a new version meanwhile, or is about to, it looks again, and deeper.
-func (s *Service) search(ctx context.Context, q *question, place vector.Index, query vector.Query) ([]manifest.Found, error) {
+func (s *Service) search(ctx context.Context, q *lookup, place vector.Index, query vector.Query) ([]manifest.Found, error) {
 	searching, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
 	defer cancel()
 	want := query.TopK
@@ -179,7 +179,7 @@ func (s *Service) search(ctx context.Context, q *question, place vector.Index, q
 
 // unknownCollection tells a collection that has nothing to say from one that is
 // not there.
-func (s *Service) unknownCollection(searching, ctx context.Context, q *question, place vector.Index) error {
+func (s *Service) unknownCollection(searching, ctx context.Context, q *lookup, place vector.Index) error {
 	n, err := s.store.Count(searching, place, q.scope())
 	if err != nil {
 		return s.storeDown(ctx, err)
@@ -201,7 +201,7 @@ func (s *Service) storeDown(ctx context.Context, err error) error {
 
 // order reranks: by the model that the collection names, or by features of
 // question and passage.
-func (s *Service) order(ctx context.Context, q *question, r *retrieved, receipt *event.Receipt) error {
+func (s *Service) order(ctx context.Context, q *lookup, r *retrieved, receipt *event.Receipt) error {
 	if len(r.passages) < 2 || q.col.Rerank == catalog.RerankNone {
 		return nil
 	}
@@ -229,3 +229,5 @@ func (s *Service) order(ctx context.Context, q *question, r *retrieved, receipt 
 	slices.SortStableFunc(top, func(a, b passage) int { return cmp.Compare(*b.rerank, *a.rerank) })
 	return nil
 }
+
+func linear(string, []passage) []float64 { return nil }
