@@ -39,7 +39,7 @@ type library struct {
 
 	mu       sync.Mutex
 	versions [documents][]map[int]bool // figures of each version from 1; nil is a delete
-	ended    [documents]int            // all versions up to it have results
+	ended    [documents]int            // the last version that is known to have become current
 	open     int                       // jobs without a result
 	outcomes map[event.Outcome]int
 }
@@ -127,7 +127,9 @@ func (l *library) await(id string, document, version int) {
 		return
 	}
 	l.outcomes[result.Ingested.Outcome]++
-	l.ended[document] = max(l.ended[document], version)
+	if result.Ingested.Outcome != event.OutcomeSuperseded { // by one that may still be pending
+		l.ended[document] = max(l.ended[document], version)
+	}
 }
 
 var figureOf = regexp.MustCompile(`has figure (\d+)\.`)
