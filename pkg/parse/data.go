@@ -1,9 +1,7 @@
 package parse
 
 import (
-	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -13,9 +11,9 @@ const (
 	// longLine is the mean length of line, in bytes, from which JSON and XML
 	// are taken to be minified and are broken into lines.
 	longLine = 1000
-	// maxIndent is the deepest JSON that is indented: the blanks grow with the
-	// square of the depth.
-	maxIndent = 32
+	// maxBreak is the depth of brackets to which minified JSON is broken into
+	// lines.
+	maxBreak = 6
 )
 
 // minified reports whether text has few lines for its size.
@@ -23,21 +21,42 @@ func minified(text string) bool {
 	return len(text) > longLine && len(text)/(1+strings.Count(text, "\n")) > longLine
 }
 
-// breakJSON gives minified JSON lines; anything else stays as it is.
+// breakJSON gives minified JSON a line for each member, as deep as it takes to
+// make them short; nothing else is changed.
 func breakJSON(text string) string {
-	if !minified(text) || jsonDepth(text) > maxIndent {
+	if !minified(text) {
 		return text
 	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, []byte(text), "", "  "); err != nil {
-		return text
+	depth := 1
+	for depth < maxBreak && longestMember(text, depth) > longLine {
+		depth++
 	}
+	var b strings.Builder
+	b.Grow(len(text) + len(text)/16)
+	start := 0
+	jsonBreaks(text, depth, func(at int) {
+		b.WriteString(text[start:at])
+		b.WriteByte('\n')
+		start = at
+	})
+	b.WriteString(text[start:])
 	return b.String()
 }
 
-// jsonDepth returns the depth of brackets outside of strings.
-func jsonDepth(text string) int {
-	depth, deepest, quoted := 0, 0, false
+// longestMember returns the bytes between two breaks at a depth.
+func longestMember(text string, depth int) int {
+	longest, start := 0, 0
+	jsonBreaks(text, depth, func(at int) {
+		longest = max(longest, at-start)
+		start = at
+	})
+	return max(longest, len(text)-start)
+}
+
+// jsonBreaks calls at with the offsets after the brackets and commas that are
+// at most depth brackets deep.
+func jsonBreaks(text string, depth int, at func(int)) {
+	level, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case quoted && c == '\\':
@@ -46,13 +65,15 @@ func jsonDepth(text string) int {
 			quoted = !quoted
 		case quoted:
 		case c == '{' || c == '[':
-			depth++
-			deepest = max(deepest, depth)
+			if level++; level <= depth {
+				at(i + 1)
+			}
 		case c == '}' || c == ']':
-			depth--
+			level--
+		case c == ',' && level <= depth:
+			at(i + 1)
 		}
 	}
-	return deepest
 }
 
 // breakXML gives minified XML a line per element.

@@ -124,11 +124,15 @@ func decodeAs(data []byte, name string) (text string, ok bool) {
 	return string(out), true
 }
 
-// detect guesses a charset that is not UTF-8 from the frequencies of its
-// bytes; "" if nothing is likely.
+// detect guesses a charset from the frequencies of its bytes; "" if nothing is
+// likely. Latin charsets differ in too few bytes to be told apart: "".
 func detect(data []byte) string {
 	best, err := chardet.NewTextDetector().DetectBest(data[:min(len(data), detectBytes)])
 	if err != nil || best.Confidence < minConfidence {
+		return ""
+	}
+	switch best.Charset {
+	case "ISO-8859-1", "ISO-8859-2", "ISO-8859-9", "windows-1252", "windows-1250", "windows-1254":
 		return ""
 	}
 	return best.Charset

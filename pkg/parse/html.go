@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"strings"
 
 	readability "codeberg.org/readeck/go-readability/v2"
@@ -37,7 +38,7 @@ func (w *work) readHTML(ctx context.Context, in Input) (content, error) {
 		c.style = stylePlain
 		return c, ctx.Err()
 	}
-	c.title = elementText(find(root, atom.Title))
+	c.title = pageTitle(root)
 	c.addMeta("author", metaContent(root, "author"))
 	c.addMeta("date", metaContent(root, "date"))
 	tidy(root)
@@ -94,8 +95,10 @@ func pageMarkdown(ctx context.Context, root *html.Node) (string, error) {
 	return nodeMarkdown(ctx, root)
 }
 
-// nodeMarkdown converts a tree to Markdown.
+// nodeMarkdown converts a tree to Markdown, links to their text. It changes the
+// tree.
 func nodeMarkdown(ctx context.Context, n *html.Node) (string, error) {
+	simplify(n, false)
 	conv := converter.NewConverter(converter.WithPlugins(
 		base.NewBasePlugin(),
 		commonmark.NewCommonmarkPlugin(),
@@ -105,7 +108,47 @@ func nodeMarkdown(ctx context.Context, n *html.Node) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cleanText(string(bytes.TrimSpace(out))), nil
+	return restoreAngles(cleanText(string(bytes.TrimSpace(out)))), nil
+}
+
+// The angle brackets of text while the converter has it, which would write
+// entities: characters that no text may have.
+const (
+	lessMark    = '\uFDD0'
+	greaterMark = '\uFDD1'
+)
+
+// simplify makes links their text and hides the angle brackets of text that
+// isn't code.
+func simplify(n *html.Node, code bool) {
+	switch {
+	case n.Type == html.TextNode && !code && strings.ContainsAny(n.Data, "<>\uFDD0\uFDD1"):
+		n.Data = strings.NewReplacer("<", string(lessMark), ">", string(greaterMark), string(lessMark), "", string(greaterMark), "").Replace(n.Data)
+	case n.DataAtom == atom.A:
+		n.DataAtom, n.Data, n.Attr = atom.Span, "span", nil
+	case n.DataAtom == atom.Pre, n.DataAtom == atom.Code, n.DataAtom == atom.Kbd, n.DataAtom == atom.Samp, n.DataAtom == atom.Tt:
+		code = true
+	}
+	for c := range n.ChildNodes() {
+		simplify(c, code)
+	}
+}
+
+// restoreAngles puts the angle brackets back, with a backslash at the start of
+// a line that would be taken for HTML or a quote.
+func restoreAngles(md string) string {
+	if !strings.ContainsRune(md, lessMark) && !strings.ContainsRune(md, greaterMark) {
+		return md
+	}
+	back := strings.NewReplacer(string(lessMark), "<", string(greaterMark), ">")
+	var b strings.Builder
+	for line := range strings.Lines(md) {
+		if r := firstRune(strings.TrimLeft(line, " ")); r == lessMark || r == greaterMark {
+			line = escapeLine(back.Replace(strings.TrimLeft(line, " ")))
+		}
+		b.WriteString(back.Replace(line))
+	}
+	return b.String()
 }
 
 // tidy removes what a page doesn't show, and makes links and images their text:
@@ -232,6 +275,21 @@ func elementText(n *html.Node) string {
 		return ""
 	}
 	return n.FirstChild.Data
+}
+
+// pageTitle returns the title of a page: of its head, of the front matter some
+// generators keep in a comment (<!--{"Title": "x"}-->), or its first heading.
+func pageTitle(root *html.Node) string {
+	if t := oneLine(elementText(find(root, atom.Title))); t != "" {
+		return t
+	}
+	if c := root.FirstChild; c != nil && c.Type == html.CommentNode {
+		var front struct{ Title string }
+		if json.Unmarshal([]byte(c.Data), &front) == nil && front.Title != "" {
+			return front.Title
+		}
+	}
+	return elementText(find(root, atom.H1))
 }
 
 // metaContent returns the content of <meta name=...>.

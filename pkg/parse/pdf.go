@@ -20,7 +20,7 @@ func (w *work) readPDF(ctx context.Context, data []byte) (content, error) {
 		return content{}, pdfError(err)
 	}
 	c := content{mediaType: string(pdfFile)}
-	j := joiner{}
+	j := joiner{words: wordsOf(pages)}
 	for i, text := range pages {
 		if err := ctx.Err(); err != nil {
 			return content{}, err
@@ -56,6 +56,7 @@ type joiner struct {
 	para  strings.Builder // the open paragraph
 	from  int             // the page it begins on
 	last  string          // its last line
+	words map[string]bool // words of the document, in small letters
 }
 
 // page adds the lines of a page. A paragraph that ended in the middle of a
@@ -95,18 +96,17 @@ func firstLine(text string) string {
 	return line
 }
 
-// line adds a line to the open paragraph. A word hyphenated at the line end is
-// joined; lines of scripts without blanks are joined without one.
+// line adds a line to the open paragraph. A word divided at the line end is
+// joined; lines of scripts without blanks are joined without one; rows of
+// numbers and list items stay lines.
 func (j *joiner) line(number int, line string) {
 	switch {
 	case j.para.Len() == 0:
 		j.from = number
 		j.para.WriteString(line)
-	case strings.HasSuffix(j.last, "\u00ad"), isHyphenated(j.last, line):
-		text := strings.TrimSuffix(strings.TrimSuffix(j.para.String(), "-"), "\u00ad")
-		j.para.Reset()
-		j.para.WriteString(text + line)
-	case isListStart(line):
+	case strings.HasSuffix(j.last, softHyphen), isHyphenated(j.last, line):
+		j.joinWord(line)
+	case isListStart(line), isRow(line), isRow(j.last):
 		j.para.WriteString("\n" + line)
 	case isWide(lastRune(j.last)) && isWide(firstRune(line)):
 		j.para.WriteString(line)
@@ -116,16 +116,82 @@ func (j *joiner) line(number int, line string) {
 	j.last = line
 }
 
+// softHyphen ends a line within a word.
+const softHyphen = "\u00ad"
+
 // isHyphenated reports whether a word is divided between two lines: a letter
 // and a hyphen, and a small letter on the next line.
 func isHyphenated(last, next string) bool {
 	body := strings.TrimSuffix(last, "-")
-	return body != last && unicode.IsLower(lastRune(body)) && unicode.IsLower(firstRune(next))
+	return body != last && unicode.IsLetter(lastRune(body)) && unicode.IsLower(firstRune(next))
+}
+
+// joinWord adds a line whose first word is the rest of the last one.
+func (j *joiner) joinWord(line string) {
+	text := strings.TrimSuffix(strings.TrimSuffix(j.para.String(), softHyphen), "-")
+	j.para.Reset()
+	j.para.WriteString(text)
+	a, b := text[strings.LastIndexAny(text, " \n")+1:], line
+	if i := strings.IndexAny(line, " \n"); i >= 0 {
+		b = line[:i]
+	}
+	if j.keepsHyphen(trimWord(a), trimWord(b)) {
+		j.para.WriteByte('-')
+	}
+	j.para.WriteString(line)
+}
+
+// keepsHyphen reports whether the halves of a divided word are those of a
+// compound ("task-specific"): the document writes it so elsewhere, or it has
+// both halves as words and the whole never.
+func (j *joiner) keepsHyphen(a, b string) bool {
+	switch {
+	case j.words[a+"-"+b]:
+		return true
+	case j.words[a+b]:
+		return false
+	}
+	return len(a) > 3 && len(b) > 3 && j.words[a] && j.words[b] // not "with-out"
+}
+
+// wordsOf returns the words of pages that are not divided.
+func wordsOf(pages []string) map[string]bool {
+	words := map[string]bool{}
+	for _, page := range pages {
+		for line := range strings.Lines(page) {
+			fields := strings.Fields(line)
+			if n := len(fields); n > 0 && (strings.HasSuffix(fields[n-1], "-") || strings.HasSuffix(fields[n-1], softHyphen)) {
+				fields = fields[:n-1]
+			}
+			for _, f := range fields {
+				words[trimWord(f)] = true
+			}
+		}
+	}
+	return words
+}
+
+// trimWord returns a word in small letters without the punctuation around it.
+func trimWord(s string) string {
+	return strings.ToLower(strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }))
+}
+
+// isRow reports whether a line is a row of a table: at least three fields, most
+// of them numbers.
+func isRow(line string) bool {
+	fields, numbers := 0, 0
+	for f := range strings.FieldsSeq(line) {
+		fields++
+		if strings.ContainsAny(f, "0123456789") && strings.Trim(f, "0123456789.,%$€£+-–()/Ee") == "" {
+			numbers++
+		}
+	}
+	return fields >= 3 && numbers*2 > fields
 }
 
 // isListStart reports whether a line begins with a bullet.
 func isListStart(line string) bool {
-	return strings.ContainsRune("•◦▪‣●○■–", firstRune(line)) || strings.HasPrefix(line, "- ")
+	return isBullet(firstRune(line)) || strings.HasPrefix(line, "- ") || strings.HasPrefix(line, "– ")
 }
 
 // isWide reports whether words of the script aren't parted by blanks.

@@ -44,22 +44,36 @@ func (m *writer) heading(level int, s string) {
 
 // paragraph writes a paragraph; blank lines in s end one and begin another.
 func (m *writer) paragraph(s string) {
-	blank := true
+	first := true
 	for line := range strings.Lines(cleanText(s)) {
 		line = strings.TrimSpace(line)
 		switch {
 		case line == "":
-			blank = true
+			first = true
 			continue
-		case blank:
+		case first:
 			m.block()
-			blank = false
 		default:
 			m.b.WriteByte('\n')
 		}
-		m.b.WriteString(escapeLine(line))
+		if !first || line != "--" { // the line above a signature: here it underlines nothing
+			line = escapeLine(bulletLine(line))
+		}
+		m.b.WriteString(line)
+		first = false
 	}
 }
+
+// bulletLine makes a line that begins with a drawn bullet a list item.
+func bulletLine(line string) string {
+	r, size := utf8.DecodeRuneInString(line)
+	if !isBullet(r) || strings.TrimSpace(line[size:]) == "" {
+		return line
+	}
+	return "- " + strings.TrimSpace(line[size:])
+}
+
+func isBullet(r rune) bool { return strings.ContainsRune("•◦▪▸‣●○■", r) }
 
 // item writes a list item at a depth from 0; number 0 is a bullet.
 func (m *writer) item(depth, number int, s string) {
