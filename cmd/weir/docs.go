@@ -310,6 +310,19 @@ func (c *docsVerifyCmd) Run(e *env) error {
 	})
 }
 
+func (e *env) printVerified(v *event.Verified) {
+	fmt.Fprintf(e.out, "%s, %s: %d of no document, %d missing, %d with other metadata, %s unfinished\n", plural(v.Documents, "document"),
+		plural(v.Points, "point"), v.OrphanCount, v.MissingCount, v.MetaStale, plural(v.Unfinished, "version"))
+	for what, list := range map[string][]event.Finding{"of no document": v.Orphans, "missing": v.Missing} {
+		for _, f := range list {
+			fmt.Fprintf(e.out, "  %s: chunk %s of %s in %s\n", what, f.Chunk, f.Document, f.Collection)
+		}
+	}
+	for _, document := range v.Reread {
+		fmt.Fprintf(e.out, "  ingest again: %s\n", document)
+	}
+}
+
 // withClient runs fn with a client on a connection of its own.
 func (e *env) withClient(fn func(*client.Client) error) error {
 	cl, nc, err := e.connect()

@@ -91,15 +91,15 @@ func (p *progress) report(file string, result event.Result, err error) {
 		p.clear()
 		fmt.Fprintf(p.e.err, "%s: %v\n", file, err)
 	case !p.bar:
-		fmt.Fprintf(p.e.out, "%d/%d %s: %s\n", p.documents, p.total, file, outcome(result.Ingested))
+		fmt.Fprintf(p.e.out, "%d/%d %s: %s\n", p.documents, p.total, file, outcomeLine(result.Ingested))
 	}
 	if p.bar {
 		p.draw()
 	}
 }
 
-// outcome says what became of a document.
-func outcome(in *event.Ingested) string {
+// outcomeLine says what became of a document.
+func outcomeLine(in *event.Ingested) string {
 	switch in.Outcome {
 	case event.OutcomeStored:
 		if kept := in.Chunks - in.Embedded; kept > 0 {

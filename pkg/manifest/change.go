@@ -71,7 +71,7 @@ func (r *Row) Refresh(next State) Verdict {
 	}
 	r.abandon()
 	r.MetaStale = r.MetaStale || !SameMeta(r.Meta, next.Meta)
-	next.Chunks, next.Bytes, next.Tokens, next.MediaType = r.Chunks, r.Bytes, r.Tokens, r.MediaType
+	next.Chunks, next.Bytes, next.Tokens, next.MediaType, next.KeepsText = r.Chunks, r.Bytes, r.Tokens, r.MediaType, r.KeepsText
 	next.Created = r.Created
 	r.State = next
 	r.keep()

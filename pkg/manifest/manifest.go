@@ -57,6 +57,9 @@ type State struct {
 	Config    string      `json:"config,omitempty"`
 	Meta      vector.Meta `json:"meta"`
 	MediaType string      `json:"media_type,omitempty"`
+	// KeepsText says that the chunks hold the document's own text; otherwise they
+	// hold what was made of it, which is Markdown.
+	KeepsText bool `json:"keeps_text,omitempty"`
 	// URL is what to fetch again, for documents that were fetched; ETag and
 	// LastModified make that cheap.
 	URL          string    `json:"url,omitempty"`

@@ -331,3 +331,17 @@ func looksLikeMail(head []byte) bool {
 	}
 	return known >= 2
 }
+
+// Reads reports whether the extension of a name is that of a format Parse reads.
+func Reads(name string) bool { return formatOfExt(extension(name)) != "" }
+
+// KeepsText reports whether the text of a document of a media type is what came
+// in, but for its encoding: what is not, was made Markdown.
+func KeepsText(mediaType string) bool {
+	switch f := format(mediaType); f {
+	case markdown, plain, jsonFile, ndjsonFile, yamlFile, tomlFile, xmlFile, rstFile, orgFile:
+		return true
+	default:
+		return strings.HasPrefix(mediaType, "text/x-")
+	}
+}

@@ -105,18 +105,9 @@ func (s *Service) text(ctx context.Context, e manifest.Entry, d *event.Document)
 		}
 		b.WriteString(text[r.Overlap:])
 	}
-	d.Text, d.MediaType = b.String(), markdown
-	if strings.HasPrefix(e.Row.MediaType, "text/") {
-		d.MediaType = e.Row.MediaType // as it was
-	}
-	if e.Row.MediaType == html {
-		d.MediaType = markdown
+	d.Text, d.MediaType = b.String(), e.Row.MediaType
+	if !e.Row.KeepsText {
+		d.MediaType = "text/markdown"
 	}
 	return true, nil
 }
-
-// What is neither plain text nor code was made Markdown when it was read.
-const (
-	markdown = "text/markdown"
-	html     = "text/html"
-)

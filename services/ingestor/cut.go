@@ -36,7 +36,7 @@ func (s *Service) cut(ctx context.Context, w *work, state manifest.State, l *loa
 	}
 	s.metrics.observe(len(pieces), len(doc.Text))
 	chunks := chunks(w, pieces)
-	state.MediaType, state.Bytes = doc.MediaType, len(doc.Text)
+	state.MediaType, state.KeepsText, state.Bytes = doc.MediaType, parse.KeepsText(doc.MediaType), len(doc.Text)
 	for i, c := range chunks {
 		id, err := manifest.ParseID(c.ID)
 		if err != nil {
