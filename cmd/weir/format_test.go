@@ -49,7 +49,7 @@ func TestReceiptLine(t *testing.T) {
 	r := event.Receipt{WaitingMS: 1.25, RetrievingMS: 15, GeneratingMS: 1204, TotalMS: 1220.4}
 	r.Add(event.Attempt{Model: "embed", PromptTokens: 4, CostNanoUSD: 80})
 	r.Add(event.Attempt{Model: "small", PromptTokens: 10, CompletionTokens: 3, CostNanoUSD: 3300})
-	want := "models small | tokens 14 in, 3 out | cost $0.00000338 | waiting 1.2ms, retrieving 15ms, generating 1.204s, total 1.22s"
+	want := "models embed, small | tokens 14 in, 3 out | cost $0.00000338 | waiting 1.2ms, retrieving 15ms, generating 1.204s, total 1.22s"
 	if got := receiptLine(r); got != want {
 		t.Errorf("receipt\n got %s\nwant %s", got, want)
 	}
@@ -64,7 +64,7 @@ func TestSourceLine(t *testing.T) {
 		{event.Source{Document: "d"}, "d"},
 		{event.Source{Document: "d", Source: "d.md"}, "d.md"},
 		{event.Source{Document: "d", Source: "d.md", Title: "T"}, "d.md, T"},
-		{event.Source{Document: "d", Title: "T", Section: []string{"A", "B"}}, "d, A > B"},
+		{event.Source{Document: "d", Title: "T", Section: []string{"A", "B"}}, "d, T > A > B"},
 	} {
 		if got := sourceLine(tc.source); got != tc.want {
 			t.Errorf("%+v: %q, want %q", tc.source, got, tc.want)

@@ -58,8 +58,8 @@ func TestWatchFromTheStart(t *testing.T) {
 	go func() { watched <- weir(t, "watch", "q1", "--nats-url", url) }()
 	weir(t, "submit", job, "--wait", "--nats-url", url).wants(t, exitOK)
 	got := (<-watched).wants(t, exitOK, "Marie Durand", "  [1] ", "models small")
-	if n := strings.Count(got.out, "Marie Durand"); n != 1 {
-		t.Errorf("the answer is shown %d times: %s", n, got.out)
+	if n := strings.Count(got.out, "Marie Durand"); n != 2 {
+		t.Errorf("answer and quote are shown %d times: %s", n, got.out)
 	}
 }
 

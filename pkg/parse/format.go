@@ -333,7 +333,14 @@ func looksLikeMail(head []byte) bool {
 }
 
 // Reads reports whether the extension of a name is that of a format Parse reads.
-func Reads(name string) bool { return formatOfExt(extension(name)) != "" }
+func Reads(name string) bool {
+	switch ext := extension(name); ext {
+	case "pdf", "docx", "docm", "pptx", "pptm", "xlsx", "xlsm", "odt", "ods", "odp", "epub": // recognised by their bytes
+		return true
+	default:
+		return formatOfExt(ext) != ""
+	}
+}
 
 // KeepsText reports whether the text of a document of a media type is what came
 // in, but for its encoding: what is not, was made Markdown.
