@@ -65,7 +65,7 @@ func TestIngest(t *testing.T) {
 	page := write(t, dir, "page.png", "\x89PNG\r\n\x1a\n")
 	got := weir(t, "ingest", dir, page, "--nats-url", url)
 	got.wants(t, exitJobFailed, "2 documents, 2 chunks, ", "3 of 5 documents were not stored")
-	for _, want := range []string{empty + ": invalid: document: the file is empty", binary + ": job ", page + ": job ", "ELF", "PNG"} {
+	for _, want := range []string{empty + ": invalid: document: the file is empty", binary + ": job ", page + ": job ", "x-elf", "PNG"} {
 		if !strings.Contains(got.err, want) {
 			t.Errorf("no %q in stderr: %s", want, got.err)
 		}
