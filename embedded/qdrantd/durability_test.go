@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 		crashChild(dir)
 		return
 	}
+	if dir := os.Getenv(serveEnv); dir != "" {
+		serveChild(dir)
+	}
 	os.Exit(m.Run())
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // reader reads a collection within one transaction. The bytes it returns are
-// valid until the transaction ends. Its methods only read, so that the workers
-// of a scan may share it.
+// valid until the transaction ends. The methods that the workers of a scan share
+// only read.
 type reader struct {
 	col     *collection
 	tx      *bolt.Tx
@@ -19,6 +19,7 @@ type reader struct {
 	ids     *bolt.Bucket
 	indexes map[string]fieldIndex
 	total   uint64
+	memo    memo
 }
 
 // newReader opens the buckets within tx.
@@ -29,7 +30,7 @@ func (c *collection) newReader(tx *bolt.Tx) (*reader, error) {
 	}
 	return &reader{
 		col: c, tx: tx, points: tx.Bucket(bucketPoints), ids: tx.Bucket(bucketIDs),
-		indexes: indexes, total: pointCount(tx),
+		indexes: indexes, total: pointCount(tx), memo: newMemo(),
 	}, nil
 }
 

@@ -17,6 +17,33 @@ func (s *pointsService) read(collection string, fn func(r *reader) error) error 
 	return asStatus(col.view(fn))
 }
 
+// search is read for a request that ranks by the named vectors. Their indexes
+// are built before the snapshot is taken.
+func (s *pointsService) search(ctx context.Context, collection string, vectors []string, fn func(r *reader) error) error {
+	col, release, err := s.cat.use(collection)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for _, name := range vectors {
+		if p := col.postings[name]; p != nil {
+			if err := p.ready(ctx, col.db); err != nil {
+				return asStatus(err)
+			}
+		}
+	}
+	return asStatus(col.view(fn))
+}
+
+// vectorsUsed lists the vectors a query ranks by.
+func vectorsUsed(using string, prefetch []*pb.PrefetchQuery) []string {
+	out := []string{using}
+	for _, p := range prefetch {
+		out = append(out, vectorsUsed(p.GetUsing(), p.GetPrefetch())...)
+	}
+	return out
+}
+
 // Get returns points by id, in the order asked for; missing ones are left out.
 func (s *pointsService) Get(_ context.Context, req *pb.GetPoints) (*pb.GetResponse, error) {
 	start := time.Now()
@@ -100,7 +127,7 @@ func (s *pointsService) Count(ctx context.Context, req *pb.CountPoints) (*pb.Cou
 func (s *pointsService) Query(ctx context.Context, req *pb.QueryPoints) (*pb.QueryResponse, error) {
 	start := time.Now()
 	resp := &pb.QueryResponse{}
-	err := s.read(req.GetCollectionName(), func(r *reader) (err error) {
+	err := s.search(ctx, req.GetCollectionName(), vectorsUsed(req.GetUsing(), req.GetPrefetch()), func(r *reader) (err error) {
 		resp.Result, err = r.queryPoints(ctx, req)
 		return err
 	})
@@ -112,7 +139,11 @@ func (s *pointsService) Query(ctx context.Context, req *pb.QueryPoints) (*pb.Que
 func (s *pointsService) QueryBatch(ctx context.Context, req *pb.QueryBatchPoints) (*pb.QueryBatchResponse, error) {
 	start := time.Now()
 	resp := &pb.QueryBatchResponse{}
-	err := s.read(req.GetCollectionName(), func(r *reader) error {
+	var vectors []string
+	for _, q := range req.GetQueryPoints() {
+		vectors = append(vectors, vectorsUsed(q.GetUsing(), q.GetPrefetch())...)
+	}
+	err := s.search(ctx, req.GetCollectionName(), vectors, func(r *reader) error {
 		for _, q := range req.GetQueryPoints() {
 			if n := q.GetCollectionName(); n != "" && n != req.GetCollectionName() {
 				return badInput("query of collection %s in a batch for %s", n, req.GetCollectionName())
@@ -154,7 +185,7 @@ func (r *reader) queryPoints(ctx context.Context, req *pb.QueryPoints) ([]*pb.Sc
 func (s *pointsService) QueryGroups(ctx context.Context, req *pb.QueryPointGroups) (*pb.QueryGroupsResponse, error) {
 	start := time.Now()
 	result := &pb.GroupsResult{}
-	err := s.read(req.GetCollectionName(), func(r *reader) error {
+	err := s.search(ctx, req.GetCollectionName(), vectorsUsed(req.GetUsing(), req.GetPrefetch()), func(r *reader) error {
 		sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), false)
 		if err != nil {
 			return err

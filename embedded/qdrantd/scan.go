@@ -24,6 +24,10 @@ type hit struct {
 type search struct {
 	spec  vectorSpec
 	score func(stored []byte) (float32, bool) // false: not a result
+	// view and sparse are the index and the query of a sparse search; view is nil
+	// when the file must be searched.
+	view   *postingView
+	sparse sparseVector
 	plan  plan
 	limit int
 	// threshold, when set, must be beaten.
@@ -50,13 +54,25 @@ func (m metric) sortHits(hits []hit) {
 	})
 }
 
-// run scans the vectors the plan selects, with several goroutines when there
-// are many, and returns the best hits in order.
+// fewSlots is the part of all points, 1/fewSlots, up to which it is quicker to
+// compare their sparse vectors one by one than to score all points at once.
+const fewSlots = 64
+
+// run answers a search with the best hits in order.
 func (r *reader) run(ctx context.Context, s search) ([]hit, error) {
 	s.limit = int(min(uint64(s.limit), r.total))
-	if s.limit == 0 {
+	switch {
+	case s.limit == 0:
 		return nil, nil
+	case s.view != nil && (s.plan.all || uint64(len(s.plan.slots)) > r.total/fewSlots):
+		return r.runPostings(ctx, s)
 	}
+	return r.runScan(ctx, s)
+}
+
+// runScan scans the vectors the plan selects, with several goroutines when there
+// are many.
+func (r *reader) runScan(ctx context.Context, s search) ([]hit, error) {
 	jobs := r.split(s.plan)
 	tops := make([]*top, len(jobs))
 	errs := make([]error, len(jobs))
@@ -118,22 +134,28 @@ type top struct {
 	hits   []hit
 }
 
+// beyond reports that no point with this score, or a worse one, can enter.
+func (t *top) beyond(score float32) bool {
+	m := t.search.spec.metric
+	if th := t.search.threshold; th != nil && (score == *th || (score < *th) != m.smaller) {
+		return true
+	}
+	full := len(t.hits) == t.search.limit
+	return full && score != t.hits[0].score && (score < t.hits[0].score) != m.smaller
+}
+
 // offer considers a point. Only one that would enter the result is looked at
 // more closely (its id and the rest of the filter), since that costs more than
 // its score did.
 func (t *top) offer(slot uint64, score float32) {
-	m := t.search.spec.metric
-	if th := t.search.threshold; th != nil && (score == *th || (score < *th) != m.smaller) {
+	if t.beyond(score) {
 		return
 	}
 	full := len(t.hits) == t.search.limit
-	if full && score != t.hits[0].score && (score < t.hits[0].score) != m.smaller {
-		return
-	}
 	rec := t.reader.record(slot)
 	id, _ := splitRecord(rec)
 	h := hit{slot: slot, id: id, score: score}
-	if full && !m.better(h, t.hits[0]) {
+	if full && !t.search.spec.metric.better(h, t.hits[0]) {
 		return
 	}
 	if bytes.Equal(id, t.search.exclude) {
