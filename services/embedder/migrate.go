@@ -262,6 +262,11 @@ func (m *migrator) fill(ctx context.Context, state *migration.State) error {
 			break
 		}
 	}
+	// A document that changed while its page was copied may have left a copy behind.
+	clean := &check{s: m.s, job: &event.VerifyJob{Fix: true}}
+	if err := clean.points(ctx, to, map[manifest.ID]bool{}); err != nil {
+		return err
+	}
 	return m.save(ctx, func(s *migration.State) { s.Phase = migration.Comparing })
 }
 

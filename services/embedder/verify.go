@@ -227,6 +227,9 @@ func (c *check) name(list []event.Finding, doc vector.Document, id manifest.ID) 
 }
 
 func (c *check) tell() {
+	if c.job.Tenant == "" { // a migration's, which tells for itself
+		return
+	}
 	life := event.Life{Type: event.LifeProgress, Stage: "embedder", Progress: &event.Progress{Done: c.found.Points}}
 	c.s.bus.Publish(context.Background(), stage.LifeOut(c.job.Tenant, c.job.ID, c.s.p.Now(), life)) //nolint:errcheck // a view of the job
 }
