@@ -28,8 +28,8 @@ type search struct {
 	// when the file must be searched.
 	view   *postingView
 	sparse sparseVector
-	plan  plan
-	limit int
+	plan   plan
+	limit  int
 	// threshold, when set, must be beaten.
 	threshold *float32
 	// exclude is the id key of a point to leave out, nil for none.
