@@ -34,7 +34,7 @@ func TestSentences(t *testing.T) {
 			}
 			var got []string
 			pos := 0
-			for _, end := range sentences(text) {
+			for _, end := range sentences(nil, text, 0, len(text)) {
 				got = append(got, text[pos:end])
 				pos = end
 			}

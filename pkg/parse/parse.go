@@ -71,6 +71,10 @@ type Block struct {
 	Section []string
 }
 
+// Page is a page of a document that has pages: bytes Start to End of
+// Document.Text. Number is 1 for the first.
+type Page struct{ Number, Start, End int }
+
 // Document is a parsed document.
 type Document struct {
 	// Title is the front matter's title, else the first level 1 heading, else
@@ -81,6 +85,8 @@ type Document struct {
 	// Blocks are in order, don't overlap, and cover every byte of Text that is
 	// not white space.
 	Blocks []Block
+	// Pages are in order; nil for formats without pages.
+	Pages []Page
 	// MediaType is the format it was read as: "text/markdown" or "text/plain".
 	MediaType string
 	// Replaced is the number of invalid bytes replaced by U+FFFD, a few at most.
