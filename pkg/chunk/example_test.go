@@ -29,6 +29,6 @@ func ExampleSplit() {
 		fmt.Printf("%q %q [%d:%d] %d tokens\n", c.Prefix, c.Text, c.Start, c.End, c.Tokens)
 	}
 	// Output:
-	// "Guide\n\n" "Hello." [9:15] 4 tokens
-	// "Guide > Use\n\n" "Run it." [25:32] 7 tokens
+	// "" "# Guide\n\nHello.\n\n" [0:17] 5 tokens
+	// "Guide\n\n" "## Use\n\nRun it.\n" [17:33] 8 tokens
 }

@@ -8,8 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// Ends returns the ends of the sentences of s, the last one len(s). A
-// sentence ends
+// Ends returns the ends of the sentences of a text, the last one its end; see
+// [Append].
+func Ends(text string) []int { return Append(nil, text, 0, len(text)) }
+
+// Append appends the ends of the sentences of text[start:stop], the last one
+// stop. A sentence ends
 //   - after . ! ? … with closing quotes or brackets, before white space, unless
 //     an abbreviation, an initial or a small letter says that it goes on;
 //   - after the enders of scripts without blanks (。！？) and of others (। ؟ ۔);
@@ -17,9 +21,13 @@ import (
 //
 // Newlines belong to the sentence before, a blank to the one after: those are
 // borders of tokens. A single newline ends nothing: prose is often wrapped.
-func Ends(s string) []int {
-	var ends []int
+func Append(ends []int, text string, start, stop int) []int {
+	s := text[start:stop]
 	for i := 0; i < len(s); {
+		if !mayEnd[s[i]] {
+			i++
+			continue
+		}
 		r, size := utf8.DecodeRuneInString(s[i:])
 		next := i + size
 		end := 0
@@ -33,16 +41,20 @@ func Ends(s string) []int {
 			end = skipNewlines(s, skipClosers(s, next))
 		}
 		if end > 0 && end < len(s) {
-			ends = append(ends, end)
+			ends = append(ends, start+end)
 			next = end
 		}
 		i = next
 	}
 	if len(s) > 0 {
-		ends = append(ends, len(s))
+		ends = append(ends, stop)
 	}
 	return ends
 }
+
+// mayEnd holds the first bytes of the characters that may end a sentence.
+var mayEnd = [256]bool{'\n': true, '.': true, '!': true, '?': true, //nolint:gochecknoglobals // a table, never written
+	0xD8: true, 0xDB: true, 0xE0: true, 0xE2: true, 0xE3: true, 0xEF: true}
 
 // lineBreak returns the sentence end at the newline before i, 0 if none.
 func lineBreak(s string, i int) int {

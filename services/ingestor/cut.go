@@ -43,7 +43,7 @@ func (s *Service) cut(ctx context.Context, w *work, state manifest.State, l *loa
 			return nil, err
 		}
 		p := pieces[i]
-		state.Chunks = append(state.Chunks, manifest.Ref{ID: id, Start: p.Start, End: p.End, Overlap: p.Overlap, Page: p.Page})
+		state.Chunks = append(state.Chunks, manifest.Ref{ID: id, Start: p.Start, End: p.End, Overlap: p.Overlap, Page: p.FirstPage})
 		state.Tokens += p.Tokens
 	}
 	verdict := manifest.Proceed
