@@ -442,11 +442,13 @@ type EmbedRequest struct {
 type EmbedReply struct {
 	V int `json:"v"`
 	// Working says that the answer is still to come: a sign of life.
-	Working     bool        `json:"working,omitempty"`
-	Vectors     [][]float32 `json:"vectors,omitempty"`
-	Tokens      int         `json:"tokens,omitempty"`
-	CostNanoUSD int64       `json:"cost_nano_usd,omitempty"`
-	Error       *Error      `json:"error,omitempty"`
+	Working bool        `json:"working,omitempty"`
+	Vectors [][]float32 `json:"vectors,omitempty"`
+	// Model made the vectors: they are to be searched where its own are.
+	Model       string `json:"model,omitempty"`
+	Tokens      int    `json:"tokens,omitempty"`
+	CostNanoUSD int64  `json:"cost_nano_usd,omitempty"`
+	Error       *Error `json:"error,omitempty"`
 	// RetryAfterMS is Error's least wait before another try.
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }
