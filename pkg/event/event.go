@@ -490,7 +490,7 @@ type EmbedReply struct {
 	// Working says that the answer is still to come: a sign of life.
 	Working bool        `json:"working,omitempty"`
 	Vectors [][]float32 `json:"vectors,omitempty"`
-	// Model made the vectors.
+	// Model made the vectors: they are to be searched where its own are.
 	Model       string `json:"model,omitempty"`
 	Tokens      int    `json:"tokens,omitempty"`
 	CostNanoUSD int64  `json:"cost_nano_usd,omitempty"`

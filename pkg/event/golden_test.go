@@ -52,7 +52,7 @@ func TestWireFormat(t *testing.T) {
 		Error: event.Errorf(event.ClassThrottled, "slow down"), RetryMS: 1500})
 	golden(t, "token", event.Decode[event.Token], event.Token{V: 1, ID: "j1", Type: event.TokenDelta, Epoch: 1, Text: "so"})
 	golden(t, "embed_request", event.Decode[event.EmbedRequest], event.EmbedRequest{V: 1, Inputs: []string{"a"}})
-	golden(t, "embed_reply", event.Decode[event.EmbedReply], event.EmbedReply{V: 1, Vectors: [][]float32{{0.5, -1}}, Tokens: 1, CostNanoUSD: 2})
+	golden(t, "embed_reply", event.Decode[event.EmbedReply], event.EmbedReply{V: 1, Vectors: [][]float32{{0.5, -1}}, Model: "embed", Tokens: 1, CostNanoUSD: 2})
 }
 
 // golden compares value's JSON with the file and the file's value with value.
