@@ -139,7 +139,7 @@ func TestLinger(t *testing.T) {
 		var documents sync.WaitGroup
 		for i := range 2 {
 			documents.Go(func() {
-				time.Sleep(time.Duration(i) * 4 * time.Millisecond) // the later one must not make the first wait longer
+				<-time.After(time.Duration(i) * 4 * time.Millisecond) // the later one must not make the first wait longer
 				if _, _, err := b.Embed(t.Context(), call(event.LaneBatch), texts("one", "two")); err != nil {
 					t.Error(err)
 				}

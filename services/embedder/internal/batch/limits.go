@@ -30,7 +30,7 @@ func (s Size) plus(o Size) Size {
 func (l Limits) Of(m catalog.Model) Limits {
 	l.Items, l.Bytes = least(l.Items, m.Batch.Items), least(l.Bytes, m.Batch.Bytes)
 	l.Tokens = least(least(l.Tokens, m.Batch.Tokens), guard.BatchTokens(m))
-	if m.Tokens.Ratio > 1 {
+	if l.Tokens > 0 && m.Tokens.Ratio > 1 {
 		l.Tokens = max(1, int(float64(l.Tokens)/m.Tokens.Ratio))
 	}
 	return l

@@ -27,6 +27,9 @@ func TestLimitsOf(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
 		}
 	}
+	if got := (Limits{}).Of(catalog.Model{Tokens: catalog.Tokens{Ratio: 2}}); got != (Limits{}) {
+		t.Errorf("without any: %+v", got)
+	}
 }
 
 func TestSizeOf(t *testing.T) {
