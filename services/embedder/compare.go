@@ -15,6 +15,8 @@ import (
 	"github.com/weir-dev/weir/pkg/migration"
 	"github.com/weir-dev/weir/pkg/sentence"
 	"github.com/weir-dev/weir/pkg/vector"
+	"github.com/weir-dev/weir/services/embedder/internal/batch"
+	"github.com/weir-dev/weir/services/embedder/internal/rpc"
 )
 
 const (
@@ -141,16 +143,15 @@ func (m *migrator) call(state *migration.State, model, step string) guard.Call {
 // queries embeds texts as questions.
 func (m *migrator) queries(ctx context.Context, state *migration.State, model string, texts []string) ([][]float32, error) {
 	var out [][]float32
-	for part := range slices.Chunk(texts, maxQueryInputs) {
-		call := m.call(state, model, fmt.Sprintf("compare-%d", len(out)))
-		response, _, err := m.s.guard.Embed(ctx, call, llm.EmbedRequest{Inputs: part})
+	for part := range slices.Chunk(texts, rpc.MaxInputs) {
+		answer, err := m.s.batcher.Query(ctx, model, part)
 		if err != nil {
 			return nil, fmt.Errorf("embedding sampled queries: %w", err)
 		}
-		if err := m.book(ctx, call, response.Usage.PromptTokens); err != nil {
+		if err := m.book(ctx, m.call(state, model, fmt.Sprintf("compare-%d", len(out))), answer.Tokens); err != nil {
 			return nil, err
 		}
-		out = append(out, response.Vectors...)
+		out = append(out, answer.Vectors...)
 	}
 	return out, nil
 }
@@ -166,20 +167,20 @@ func (m *migrator) embed(ctx context.Context, state *migration.State, to vector.
 	if err != nil {
 		return 0, err
 	}
-	var texts []text
+	var texts []batch.Text
 	var at []int
 	for i := range points {
 		c := &points[i].Chunk
 		points[i].BM25, points[i].Grams = m.s.sparse.Passage(c.Prefix + c.Text)
 		if points[i].Dense = stored[c.Hash]; points[i].Dense == nil {
-			texts, at = append(texts, text{text: c.Prefix + c.Text, tokens: c.Tokens}), append(at, i)
+			texts, at = append(texts, batch.Text{Text: c.Prefix + c.Text, Tokens: c.Tokens}), append(at, i)
 		}
 	}
 	if len(texts) == 0 {
 		return 0, nil
 	}
 	call := m.call(state, to.Model, "fill-"+points[0].ID)
-	vectors, usage, err := m.s.batcher.embed(ctx, call, texts)
+	vectors, usage, err := m.s.batcher.Embed(ctx, call, texts)
 	if bookErr := m.book(ctx, call, usage); err == nil {
 		err = bookErr
 	}

@@ -6,7 +6,6 @@ package embedder
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
@@ -19,6 +18,8 @@ import (
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 	"github.com/weir-dev/weir/pkg/vector/qdrant"
+	"github.com/weir-dev/weir/services/embedder/internal/batch"
+	"github.com/weir-dev/weir/services/embedder/internal/rpc"
 )
 
 // Service is the embedder of one model.
@@ -26,14 +27,15 @@ type Service struct {
 	cfg     Config
 	p       platform.Platform
 	bus     *bus.Bus
-	catalog guard.Catalog
+	catalog rpc.Catalog
 	guard   *guard.Guard
 	vectors vector.Store
 	rows    *manifest.Rows
 	sparse  *sparse.Encoder
 	record  *migration.Record
-	batcher *batcher
-	queries *queries
+	batcher *batch.Batcher
+	queries *rpc.Queries
+	reranks *rpc.Rerankers
 	runner  *stage.Runner // of chunks
 	checks  *stage.Runner // of verify and reindex jobs
 	ready   chan struct{}
@@ -41,7 +43,7 @@ type Service struct {
 
 // Ports are the systems the embedder talks to.
 type Ports struct {
-	Catalog guard.Catalog
+	Catalog rpc.Catalog
 	Dial    guard.Dial
 	Store   vector.Store
 }
@@ -69,10 +71,11 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newMetrics(p.Registerer)
 	s := &Service{cfg: cfg, p: p, bus: b, catalog: ports.Catalog, guard: g, vectors: ports.Store, rows: manifest.NewRows(b),
-		sparse: sparse.New(), record: migration.New(b), ready: make(chan struct{}), batcher: newBatcher(cfg, g, m)}
-	s.queries = &queries{nc: p.NATS, cfg: cfg, embedder: g, metrics: m}
+		sparse: sparse.New(), record: migration.New(b), ready: make(chan struct{}),
+		batcher: batch.New(cfg.batch(), g, ports.Catalog, batch.NewMetrics(p.Registerer))}
+	s.queries = &rpc.Queries{NC: p.NATS, Pool: cfg.Model, Model: s.model, Querier: s.batcher, Timeout: cfg.QueryTimeout}
+	s.reranks = &rpc.Rerankers{NC: p.NATS, Catalog: ports.Catalog, Reranker: g, Timeout: cfg.QueryTimeout, Calls: cfg.QueryCalls, Logger: p.Logger}
 	runner := cfg.Stage("embedder", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.EmbedConsumer(cfg.Model, lane, fleet)
 	})
@@ -109,6 +112,16 @@ func (s *Service) models(ctx context.Context) ([]string, error) {
 	return state.Models(s.cfg.Model), err
 }
 
+// model is the one in force.
+func (s *Service) model(ctx context.Context) (string, error) {
+	names, err := s.models(ctx)
+	if err != nil {
+		return "", err
+	}
+	place, err := s.place(names[0])
+	return place.Model, err
+}
+
 // Ready is closed when the embedder takes documents and queries.
 func (s *Service) Ready() <-chan struct{} { return s.ready }
 
@@ -133,18 +146,14 @@ func (w *work) Run(ctx context.Context) error {
 	if err := lifecycle.Retry(ctx, s.p.Logger, "vector store", s.ensure); err != nil {
 		return err
 	}
-	// The batcher must outlive the runner: documents in work drain through it.
-	batching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var background sync.WaitGroup
-	defer background.Wait()
-	defer stop()
-	background.Go(func() { s.batcher.run(batching) })
-	stopQueries, err := s.queries.start()
-	if err != nil {
-		return err
+	for _, start := range []func() (func(), error){s.queries.Start, s.reranks.Start} {
+		stop, err := start()
+		if err != nil {
+			return err
+		}
+		defer stop()
+		context.AfterFunc(ctx, stop)
 	}
-	defer stopQueries()
-	context.AfterFunc(ctx, stopQueries)
 	members := []lifecycle.Member{
 		{Name: "chunks", Service: s.runner}, {Name: "checks", Service: s.checks}, {Name: "migrator", Service: newMigrator(s)}}
 	return lifecycle.Run(ctx, func(on bool) {

@@ -14,6 +14,7 @@ import (
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
+	"github.com/weir-dev/weir/services/embedder/internal/batch"
 )
 
 // delivery is one delivery of a batch of a document's chunks.
@@ -148,10 +149,10 @@ func (s *Service) known(ctx context.Context, d *delivery, place vector.Index) (v
 
 // embed fills in the missing vectors. On an error some may still be missing.
 func (s *Service) embed(ctx context.Context, d *delivery, model string, vectors [][]float32, missing []int) error {
-	texts, tokens := make([]text, len(missing)), 0
+	texts, tokens := make([]batch.Text, len(missing)), 0
 	for n, i := range missing {
 		c := d.Chunks[i]
-		texts[n] = text{text: c.Prefix + c.Text, tokens: c.Tokens}
+		texts[n] = batch.Text{Text: c.Prefix + c.Text, Tokens: c.Tokens}
 		tokens += c.Tokens
 	}
 	call := s.call(d, model)
@@ -159,7 +160,7 @@ func (s *Service) embed(ctx context.Context, d *delivery, model string, vectors 
 		return fmt.Errorf("embedding document %s: %w", d.Document.ID, err)
 	}
 	since := s.p.Now()
-	got, usage, err := s.batcher.embed(ctx, call, texts)
+	got, usage, err := s.batcher.Embed(ctx, call, texts)
 	for n, i := range missing {
 		if n < len(got) {
 			vectors[i] = got[n]
