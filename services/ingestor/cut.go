@@ -101,8 +101,8 @@ func (s *Service) send(w *work, p *manifest.Pending, chunks []event.Chunk) ([]bu
 			batch.Chunks = append(batch.Chunks, chunks[i])
 			tokens += chunks[i].Tokens
 		}
-		// Another cut of the same job is another message.
-		out, err := s.step(w, fmt.Sprintf("embed-%s-%d", p.Config, b), batch)
+		// Another cut of the same job, or other bytes at its URL, is another message.
+		out, err := s.step(w, fmt.Sprintf("embed-%s-%s-%d", p.Config, p.Content, b), batch)
 		if err != nil {
 			return nil, err
 		}

@@ -43,7 +43,12 @@ func (s *Service) ingest(ctx context.Context, in *bus.Message) ([]bus.Out, error
 	if err != nil {
 		return nil, err
 	}
-	w := s.newWork(in, job.Envelope, event.KindIngest, job.Collection, job.Document)
+	return s.begin(ctx, s.newWork(in, job.Envelope, event.KindIngest, job.Collection, job.Document))
+}
+
+// begin compares the version with the current one, and goes on with its content
+// when that is another.
+func (s *Service) begin(ctx context.Context, w *work) ([]bus.Out, error) {
 	row, err := s.rows.Get(ctx, w.name())
 	if err != nil {
 		return nil, err
@@ -56,10 +61,13 @@ func (s *Service) ingest(ctx context.Context, in *bus.Message) ([]bus.Out, error
 		return nil, err
 	}
 	state := s.state(w, loaded)
-	if sameContent(&row, &state, loaded) {
+	if sameContent(&row, &state) {
 		row, done, err := s.refresh(ctx, w, state, loaded)
-		if done || err != nil {
+		switch {
+		case done || err != nil:
 			return s.after(w, &row, err)
+		case loaded.unchanged: // since a version that is no longer current, so there are no bytes
+			return s.begin(ctx, w)
 		}
 	}
 	return s.cut(ctx, w, state, loaded)
@@ -83,7 +91,7 @@ func (s *Service) known(w *work, row *manifest.Row) (outs []bus.Out, done bool, 
 func (s *Service) state(w *work, l *loaded) manifest.State {
 	d, now := &w.document, s.p.Now().UTC()
 	return manifest.State{
-		Version: w.version, Job: w.ID, Outcome: event.OutcomeStored, Content: l.hash(d), Config: s.config(w),
+		Version: w.version, Job: w.ID, Outcome: event.OutcomeStored, Content: l.content, Config: s.config(w),
 		Meta: vector.Meta{Source: d.Source, Title: d.Title, Metadata: d.Metadata, ACL: d.ACL},
 		URL:  d.URL, ETag: l.etag, LastModified: l.modified, Created: now, Updated: now,
 	}
@@ -91,20 +99,20 @@ func (s *Service) state(w *work, l *loaded) manifest.State {
 
 // sameContent reports whether the current version was made of the same bytes in
 // the same way.
-func sameContent(row *manifest.Row, next *manifest.State, l *loaded) bool {
-	return row.Version > 0 && !row.Deleted && row.Config == next.Config && (l.unchanged || row.Content == next.Content)
+func sameContent(row *manifest.Row, next *manifest.State) bool {
+	return !row.Deleted && row.Content != "" && row.Content == next.Content && row.Config == next.Config
 }
 
 // refresh makes the version current without reading it. done is false when the
 // row changed meanwhile and the content is no longer the same.
 func (s *Service) refresh(ctx context.Context, w *work, next manifest.State, l *loaded) (row manifest.Row, done bool, err error) {
 	row, err = s.rows.Change(ctx, w.name(), func(row *manifest.Row) error {
-		done = sameContent(row, &next, l)
+		done = sameContent(row, &next)
 		if !done {
 			return manifest.ErrKeep
 		}
 		next := next
-		next.Content, next.Outcome = row.Content, event.OutcomeUnchanged
+		next.Outcome = event.OutcomeUnchanged
 		if next.Meta.Title == "" {
 			next.Meta.Title = row.Meta.Title // found in the document
 		}
@@ -121,10 +129,12 @@ func (s *Service) refresh(ctx context.Context, w *work, next manifest.State, l *
 // chunks of the same bytes: every document is then cut anew at its next ingest.
 const cutVersion = 1
 
-// config names how the document is read and cut.
+// config names how the document is read and cut: what the chunks are made of
+// besides the bytes.
 func (s *Service) config(w *work) string {
-	o := s.options(w.Tenant, w.collection)
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d/%s/%d/%d", cutVersion, s.cfg.Encoding, o.MaxTokens, o.Overlap))
+	o, d := s.options(w.Tenant, w.collection), &w.document
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d/%s/%d/%d/%q/%q/%q", cutVersion, s.cfg.Encoding, o.MaxTokens, o.Overlap,
+		d.MediaType, d.Title, nameOf(d)))
 	return fmt.Sprintf("%x", sum[:8])
 }
 

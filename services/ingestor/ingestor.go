@@ -74,7 +74,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, p: p, ports: ports, rows: manifest.NewRows(b), counter: counter, metrics: newMetrics(p.Registerer)}
-	if err := s.options("", "").Validate(); err != nil {
+	if err := s.defaults().Validate(); err != nil {
 		return nil, fmt.Errorf("WEIR_INGESTOR_CHUNK_TOKENS, WEIR_INGESTOR_CHUNK_OVERLAP: %w", err)
 	}
 	runner := cfg.Stage("ingestor", func(lane event.Lane, fleet int) bus.Consumer {
@@ -88,9 +88,14 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	return s, err
 }
 
+// defaults say how collections are cut of which the catalog says nothing.
+func (s *Service) defaults() chunk.Options {
+	return chunk.Options{MaxTokens: s.cfg.ChunkTokens, Overlap: s.cfg.ChunkOverlap, Counter: s.counter}
+}
+
 // options say how a collection is cut.
 func (s *Service) options(tenant, collection string) chunk.Options {
-	o := chunk.Options{MaxTokens: s.cfg.ChunkTokens, Overlap: s.cfg.ChunkOverlap, Counter: s.counter}
+	o := s.defaults()
 	if s.ports.Catalog == nil {
 		return o
 	}

@@ -1,6 +1,7 @@
 package ingestor
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -19,44 +20,45 @@ type Fetcher interface {
 type loaded struct {
 	data      []byte
 	mediaType string
-	unchanged bool // the source says so; there are no bytes
+	content   string // names the bytes and their type
+	unchanged bool   // the source says that content is the current version's; there are no bytes
 	etag      string
 	modified  string
 }
 
 // load returns the bytes of the document. A URL is only asked whether it changed
-// when the current version came from it.
+// when the current version came from it and was read and cut as this one would be.
 func (s *Service) load(ctx context.Context, w *work, row *manifest.Row) (*loaded, error) {
 	d := &w.document
 	switch {
 	case d.Text != "":
-		return &loaded{data: []byte(d.Text), mediaType: d.MediaType}, nil
+		return newLoaded([]byte(d.Text), d.MediaType), nil
 	case d.URL == "":
-		return &loaded{data: d.Data, mediaType: d.MediaType}, nil
+		return newLoaded(d.Data, d.MediaType), nil
 	case s.ports.Fetch == nil:
 		return nil, event.Invalid("document.url", "send the content in document.data", "this ingestor fetches nothing")
 	}
 	var known fetch.Conditions
-	if row.URL == d.URL && row.Config == s.config(w) && !row.Deleted && row.Meta.Title == d.Title {
+	if row.URL == d.URL && row.Config == s.config(w) && !row.Deleted {
 		known = fetch.Conditions{ETag: row.ETag, LastModified: row.LastModified}
 	}
 	r, err := s.ports.Fetch.Get(ctx, d.URL, known)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("fetching document %s: %w", d.ID, err)
+	case r.NotModified:
+		return &loaded{content: row.Content, unchanged: true}, nil
 	}
-	l := &loaded{data: r.Body, mediaType: d.MediaType, unchanged: r.NotModified, etag: r.ETag, modified: r.LastModified}
-	if l.mediaType == "" {
-		l.mediaType = r.MediaType
-	}
+	l := newLoaded(r.Body, cmp.Or(d.MediaType, r.MediaType))
+	l.etag, l.modified = r.ETag, r.LastModified
 	return l, nil
 }
 
-// hash names the bytes and all else that the chunks are made of.
-func (l *loaded) hash(d *event.Document) string {
+func newLoaded(data []byte, mediaType string) *loaded {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q\n", l.mediaType, d.Title, nameOf(d))
-	h.Write(l.data)
-	return fmt.Sprintf("%x", h.Sum(nil)[:16])
+	fmt.Fprintf(h, "%q\n", mediaType)
+	h.Write(data)
+	return &loaded{data: data, mediaType: mediaType, content: fmt.Sprintf("%x", h.Sum(nil)[:16])}
 }
 
 // nameOf is what tells the format and, in the end, the title.
