@@ -1,8 +1,11 @@
 package ingestor
 
 import (
+	"fmt"
+
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/fetch"
 	"github.com/weir-dev/weir/pkg/parse"
 	"github.com/weir-dev/weir/pkg/stage"
 )
@@ -24,10 +27,8 @@ type Config struct {
 	// which takes several seconds; "" is one in this user's cache. PDFInstances is how many PDFs are read at once.
 	PDFCache     string `split_words:"true"`
 	PDFInstances int    `split_words:"true"`
-	// FetchPrivate lists the networks of private addresses that document URLs may
-	// lead to, such as 10.1.0.0/16; other private, local and reserved addresses are
-	// refused.
-	FetchPrivate []string `split_words:"true"`
+	// Fetch is how documents are got by URL, as WEIR_INGESTOR_FETCH_<FIELD_NAME>.
+	Fetch fetch.Config
 	// Workers says how many documents this process has in work.
 	stage.Workers
 }
@@ -51,8 +52,8 @@ func (c Config) Validate() error {
 		config.Int{Name: "MAX_DOCUMENT_BYTES", Value: c.MaxDocumentBytes}, config.Int{Name: "PDF_INSTANCES", Value: c.PDFInstances}); err != nil {
 		return err
 	}
-	if err := c.Workers.Validate(prefix); err != nil {
-		return err
+	if err := c.Fetch.Validate(); err != nil {
+		return fmt.Errorf(prefix+"_FETCH: %w", err)
 	}
-	return nil
+	return c.Workers.Validate(prefix)
 }

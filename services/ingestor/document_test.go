@@ -130,8 +130,8 @@ func TestTitle(t *testing.T) {
 			if batch.Document.Title != tc.want {
 				t.Errorf("title %q, want %q", batch.Document.Title, tc.want)
 			}
-			if prefix := batch.Chunks[0].Prefix; !strings.Contains(prefix, tc.want) {
-				t.Errorf("prefix %q does not hold the title %q", prefix, tc.want)
+			if c := batch.Chunks[0]; !strings.Contains(c.Prefix+c.Text, tc.want) {
+				t.Errorf("neither prefix %q nor text %q holds the title %q", c.Prefix, c.Text, tc.want)
 			}
 		})
 	}

@@ -47,16 +47,17 @@ type Ports struct {
 type Catalog interface{ Current() *catalog.Catalog }
 
 // Dial returns the ports cfg names. It does no I/O.
-func Dial(cfg Config, models Catalog) (Ports, error) {
-	client, err := fetch.New(fetch.Config{MaxBytes: int64(cfg.MaxDocumentBytes), AllowPrivate: cfg.FetchPrivate})
-	if err != nil {
-		return Ports{}, fmt.Errorf("WEIR_INGESTOR_FETCH_PRIVATE: %w", err)
+func Dial(cfg Config, models Catalog) Ports {
+	fetching := cfg.Fetch
+	fetching.Settings = "WEIR_INGESTOR_FETCH"
+	if fetching.MaxBytes == 0 {
+		fetching.MaxBytes = int64(cfg.MaxDocumentBytes)
 	}
 	cache := cfg.PDFCache
 	if dir, err := os.UserCacheDir(); cache == "" && err == nil {
 		cache = filepath.Join(dir, "weir", "pdfium")
 	}
-	return Ports{Catalog: models, Fetch: client, PDF: pdfium.New(pdfium.Config{CacheDir: cache, Instances: cfg.PDFInstances})}, nil
+	return Ports{Catalog: models, Fetch: fetch.New(fetching), PDF: pdfium.New(pdfium.Config{CacheDir: cache, Instances: cfg.PDFInstances})}
 }
 
 // New returns an ingestor. It does no I/O.

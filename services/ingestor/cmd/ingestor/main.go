@@ -10,10 +10,6 @@ import (
 func main() {
 	cfg := ingestor.DefaultConfig()
 	platform.Main("ingestor", &cfg, func(p platform.Platform, cfg *ingestor.Config) (lifecycle.Service, error) {
-		ports, err := ingestor.Dial(*cfg, p.Catalog)
-		if err != nil {
-			return nil, err
-		}
-		return ingestor.New(p, *cfg, ports)
+		return ingestor.New(p, *cfg, ingestor.Dial(*cfg, p.Catalog))
 	})
 }
