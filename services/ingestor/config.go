@@ -1,8 +1,6 @@
 package ingestor
 
 import (
-	"fmt"
-
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/fetch"
@@ -38,6 +36,7 @@ func DefaultConfig() Config {
 	return Config{
 		EmbeddingModel: "embed", Encoding: "cl100k_base", ChunkTokens: 256, ChunkOverlap: 32,
 		MaxDocumentBytes: parse.DefaultMaxBytes, PDFInstances: 2,
+		Fetch:   fetch.Config{Settings: "WEIR_INGESTOR_FETCH"},
 		Workers: stage.DefaultWorkers(8),
 	}
 }
@@ -53,7 +52,7 @@ func (c Config) Validate() error {
 		return err
 	}
 	if err := c.Fetch.Validate(); err != nil {
-		return fmt.Errorf(prefix+"_FETCH: %w", err)
+		return err
 	}
 	return c.Workers.Validate(prefix)
 }

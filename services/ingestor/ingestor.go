@@ -49,7 +49,6 @@ type Catalog interface{ Current() *catalog.Catalog }
 // Dial returns the ports cfg names. It does no I/O.
 func Dial(cfg Config, models Catalog) Ports {
 	fetching := cfg.Fetch
-	fetching.Settings = "WEIR_INGESTOR_FETCH"
 	if fetching.MaxBytes == 0 {
 		fetching.MaxBytes = int64(cfg.MaxDocumentBytes)
 	}
