@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -79,14 +80,15 @@ func (s *Service) room(job *event.GenerateJob, task *event.GenerateTask) int {
 	if !ok {
 		return room
 	}
-	rest := weight(task) + m.MaxTokens
+	answer := cmp.Or(job.MaxTokens, m.MaxTokens)
+	rest := weight(task) + answer
 	if m.Context.Input > 0 {
 		// A tenth in hand: the model's tokens are not those that chunks are counted in.
 		room = min(room, m.Context.Input*9/10-rest)
 	}
 	if job.MaxCostNanoUSD > 0 {
 		if price, ok := m.PriceAt(s.p.Now()); ok && price.Input > 0 {
-			left := job.MaxCostNanoUSD - task.Receipt.CostNanoUSD - price.Output*int64(max(job.MaxTokens, m.MaxTokens))
+			left := job.MaxCostNanoUSD - task.Receipt.CostNanoUSD - price.Output*int64(answer)
 			room = int(min(int64(room), max(0, min(left/price.Input, math.MaxInt32)-int64(weight(task)))))
 		}
 	}
