@@ -31,7 +31,7 @@ func (s *Service) ground(ctx context.Context, job *event.GenerateJob, task *even
 	task.Messages = groundedPrompt(job.Messages, sources)
 	task.Sources = numbered(sources)
 	task.Receipt.Retrieval = found.receipt(sources)
-	return len(sources) > 0 && found.coverage >= s.abstain(&q, found), nil
+	return s.enough(&q, found), nil
 }
 
 // receipt is what a receipt says of a retrieval.
@@ -44,6 +44,11 @@ func (r *retrieved) receipt(sources []source) *event.Retrieval {
 		out.Sources = append(out.Sources, event.SourceVersion{Document: s.Chunk.Document, Version: s.Version, Chunk: s.ID})
 	}
 	return out
+}
+
+// enough says whether what was found may hold an answer.
+func (s *Service) enough(q *lookup, found *retrieved) bool {
+	return len(found.passages) > 0 && found.coverage >= s.abstain(q, found)
 }
 
 // abstain is the coverage below which no model is asked. Words can't tell whether

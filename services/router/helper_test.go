@@ -119,6 +119,8 @@ models:
   - {id: embed, provider: sim, upstream: e, mode: embedding, dimensions: 2, price: [{input: 20}]}
   - {id: embed-next, provider: sim, upstream: f, mode: embedding, dimensions: 3, price: [{input: 20}]}
   - {id: judge, provider: sim, upstream: j, mode: rerank, price: [{input: 5}]}
+collections:
+  - {id: "*", rerank: none}
 `
 
 // standIn is the same with an embedding model that only imitates one.

@@ -43,7 +43,7 @@ func TestTopK(t *testing.T) {
 	for i := range event.MaxTopK {
 		chunks = append(chunks, vector.Chunk{Document: fmt.Sprint("d", i), Text: fmt.Sprint("Text ", i)})
 	}
-	r := setupWith(t, text+"collections: [{id: minutes, top_k: 4}]", finds(chunks...), func(c *Config) { c.TopK, c.ContextTokens = 5, 1e6 }).embedder(vectors)
+	r := setupWith(t, text+"  - {id: minutes, top_k: 4}", finds(chunks...), func(c *Config) { c.TopK, c.ContextTokens = 5, 1e6 }).embedder(vectors)
 	for _, tc := range []struct{ job, shown, searched int }{{0, 5, 20}, {3, 3, 20}, {100, 100, 200}} {
 		job := question("What?")
 		job.RAG.TopK = tc.job
