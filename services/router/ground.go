@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -30,7 +31,7 @@ func (s *Service) ground(ctx context.Context, job *event.GenerateJob, task *even
 	task.Messages = groundedPrompt(job.Messages, sources)
 	task.Sources = numbered(sources)
 	task.Receipt.Retrieval = found.receipt(sources)
-	return len(sources) > 0 && found.coverage >= s.abstain(&q, found), nil
+	return s.enough(&q, found), nil
 }
 
 // receipt is what a receipt says of a retrieval.
@@ -43,6 +44,11 @@ func (r *retrieved) receipt(sources []source) *event.Retrieval {
 		out.Sources = append(out.Sources, event.SourceVersion{Document: s.Chunk.Document, Version: s.Version, Chunk: s.ID})
 	}
 	return out
+}
+
+// enough says whether what was found may hold an answer.
+func (s *Service) enough(q *lookup, found *retrieved) bool {
+	return len(found.passages) > 0 && found.coverage >= s.abstain(q, found)
 }
 
 // abstain is the coverage below which no model is asked. Words can't tell whether
@@ -79,14 +85,15 @@ func (s *Service) room(job *event.GenerateJob, task *event.GenerateTask) int {
 	if !ok {
 		return room
 	}
-	rest := weight(task) + m.MaxTokens
+	answer := cmp.Or(job.MaxTokens, m.MaxTokens)
+	rest := weight(task) + answer
 	if m.Context.Input > 0 {
 		// A tenth in hand: the model's tokens are not those that chunks are counted in.
 		room = min(room, m.Context.Input*9/10-rest)
 	}
 	if job.MaxCostNanoUSD > 0 {
 		if price, ok := m.PriceAt(s.p.Now()); ok && price.Input > 0 {
-			left := job.MaxCostNanoUSD - task.Receipt.CostNanoUSD - price.Output*int64(max(job.MaxTokens, m.MaxTokens))
+			left := job.MaxCostNanoUSD - task.Receipt.CostNanoUSD - price.Output*int64(answer)
 			room = int(min(int64(room), max(0, min(left/price.Input, math.MaxInt32)-int64(weight(task)))))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/vector"
 )
 
 // source is a run of text of one document that the model is shown: one passage,
@@ -16,7 +17,7 @@ type source struct {
 	text string
 	end  int // byte offset in the document
 	last int // position of its last chunk
-	size int // tokens
+	size int // tokens of its text
 }
 
 // pack makes the sources of a prompt out of passages, best first: doubles are left
@@ -27,7 +28,7 @@ func pack(passages []passage, limit int) []source {
 	sources := join(distinct(passages))
 	left := limit
 	for i, s := range sources {
-		if left -= s.size; left < 0 && i > 0 {
+		if left -= s.size + markup(&s.Chunk); left < 0 && i > 0 {
 			sources = sources[:i]
 			break
 		}
@@ -37,11 +38,11 @@ func pack(passages []passage, limit int) []source {
 
 // distinct leaves out passages with the content of a better one.
 func distinct(passages []passage) []passage {
-	seen := map[string]bool{}
+	seen := map[string]bool{"": true}
 	return slices.DeleteFunc(slices.Clone(passages), func(p passage) bool {
-		double := seen[p.Chunk.Hash]
-		seen[p.Chunk.Hash] = true
-		return double && p.Chunk.Hash != ""
+		double := seen[p.ID] || p.Chunk.Hash != "" && seen[p.Chunk.Hash]
+		seen[p.ID], seen[p.Chunk.Hash] = true, true
+		return double
 	})
 }
 
@@ -50,7 +51,10 @@ func distinct(passages []passage) []passage {
 func join(passages []passage) []source {
 	inOrder := make([]source, len(passages))
 	for i, p := range passages {
-		inOrder[i] = source{passage: p, rank: i, text: p.Chunk.Text, end: p.Ref.End, last: p.Position, size: p.Chunk.Tokens + sourceTokens}
+		inOrder[i] = source{
+			passage: p, rank: i, text: header(p.Chunk.Prefix) + p.Chunk.Text, end: p.Ref.End, last: p.Position,
+			size: p.Chunk.Tokens + escapes(p.Chunk.Text),
+		}
 	}
 	slices.SortStableFunc(inOrder, func(a, b source) int {
 		return cmp.Or(strings.Compare(a.Chunk.Document, b.Chunk.Document), cmp.Compare(a.Position, b.Position))
@@ -67,22 +71,43 @@ func join(passages []passage) []source {
 	return out
 }
 
-// sourceTokens is about what the markup of a source takes.
-const sourceTokens = 40
+// sourceTokens is about what the markup of a source takes without its attributes.
+const sourceTokens = 20
+
+// markup is about how many tokens the element of a chunk takes beside the text.
+// The section is counted with the text: it is in the prefix.
+func markup(c *vector.Chunk) int { return sourceTokens + len(c.Source)/3 }
+
+// escapes is about how many tokens the entities in an escaped text take.
+func escapes(text string) int {
+	return 2 * (strings.Count(text, "<") + strings.Count(text, ">") + strings.Count(text, "&"))
+}
+
+// header returns the part of a chunk's prefix that is text of the document: the
+// header of a table that was cut before the chunk.
+func header(prefix string) string {
+	if _, rest, ok := strings.Cut(prefix, "\n\n"); ok { // behind title and headings
+		return rest
+	}
+	return prefix
+}
 
 // follows reports whether next is the chunk after s.
 func (s *source) follows(next *source) bool {
 	return s.Chunk.Document == next.Chunk.Document && s.last+1 == next.Position && s.Version == next.Version &&
-		next.Ref.Overlap <= len(next.text) && slices.Equal(s.Chunk.Section, next.Chunk.Section)
+		next.Ref.Overlap <= len(next.Chunk.Text) && slices.Equal(s.Chunk.Section, next.Chunk.Section)
 }
 
 // add joins the chunk after s to it.
 func (s *source) add(next *source) {
-	s.text += next.text[next.Ref.Overlap:]
-	s.end, s.last, s.size = next.end, next.last, s.size+next.size-sourceTokens
+	s.text += gap(s.end, next.Ref.Start) + next.Chunk.Text[next.Ref.Overlap:]
+	s.end, s.last, s.size = next.end, next.last, s.size+next.size
 	s.rank = min(s.rank, next.rank)
 	s.Score = max(s.Score, next.Score)
 }
+
+// gap stands for the white space between two chunks, of which neither holds any.
+func gap(end, start int) string { return strings.Repeat("\n", max(0, min(start-end, 2))) }
 
 // bothEnds puts the second best last, the third best second, and so on.
 func bothEnds(sources []source) []source {

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -15,45 +16,47 @@ import (
 
 // queries answers requests on event.QueryRPC: what retrieval finds, and why.
 type queries struct {
-	s *Service
-	// slots bounds the requests in work.
-	slots chan struct{}
+	s     *Service
+	slots int // requests in work at once
 	ready chan struct{}
 }
 
 func newQueries(s *Service, slots int) *queries {
-	return &queries{s: s, slots: make(chan struct{}, slots), ready: make(chan struct{})}
+	return &queries{s: s, slots: slots, ready: make(chan struct{})}
 }
 
 // Ready is closed when requests are taken.
 func (q *queries) Ready() <-chan struct{} { return q.ready }
 
-// queryTimeout bounds one request, the wait for a provider's limits included.
-const queryTimeout = time.Minute
+const (
+	// queryTimeout bounds one request, the wait for a provider's limits included.
+	queryTimeout = time.Minute
+	// queryBacklog is how many requests may wait for a free slot in this process;
+	// those after them are lost.
+	queryBacklog = 1024
+)
 
-// Run answers until ctx ends, and waits for what is in work.
+// Run answers until ctx ends, and then what it has taken until then.
 func (q *queries) Run(ctx context.Context) error {
-	var working sync.WaitGroup
-	requests := make(chan *nats.Msg, cap(q.slots))
+	requests := make(chan *nats.Msg, queryBacklog)
 	sub, err := q.s.nc.ChanQueueSubscribe(event.QueryRPC("*"), "router", requests)
 	if err != nil {
 		return fmt.Errorf("serving queries: %w", err)
 	}
-	close(q.ready)
-	defer working.Wait()
-	defer sub.Unsubscribe() //nolint:errcheck // the connection may be gone
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case msg := <-requests:
-			q.slots <- struct{}{}
-			working.Go(func() {
-				defer func() { <-q.slots }()
+	var working sync.WaitGroup
+	for range q.slots {
+		working.Go(func() {
+			for msg := range requests {
 				q.reply(context.WithoutCancel(ctx), msg)
-			})
-		}
+			}
+		})
 	}
+	close(q.ready)
+	<-ctx.Done()
+	sub.Unsubscribe() //nolint:errcheck // the connection may be gone
+	close(requests)
+	working.Wait()
+	return nil
 }
 
 func (q *queries) reply(ctx context.Context, msg *nats.Msg) {
@@ -64,11 +67,21 @@ func (q *queries) reply(ctx context.Context, msg *nats.Msg) {
 		reply.Error = event.AsError(err)
 		reply.RetryAfterMS = reply.Error.RetryAfter.Milliseconds()
 	}
+	err := respond(msg, &reply)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		tooLarge := &event.Error{Class: event.ClassTooLarge, Field: "rag.top_k", Message: fmt.Sprintf("%d passages are more than one message holds", len(reply.Hits)),
+			Hint: "ask for fewer"}
+		reply = event.QueryReply{V: event.Version, Error: tooLarge, Tokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD}
+		respond(msg, &reply) //nolint:errcheck // as below
+	} // of other trouble the asker's timeout tells
+}
+
+func respond(msg *nats.Msg, reply *event.QueryReply) error {
 	data, err := json.Marshal(reply)
 	if err != nil {
-		return // cannot happen: plain fields only
+		return err
 	}
-	msg.Respond(data) //nolint:errcheck // the asker's timeout tells it
+	return msg.Respond(data)
 }
 
 func (q *queries) answer(ctx context.Context, msg *nats.Msg, reply *event.QueryReply) error {

@@ -56,8 +56,8 @@ type passage struct {
 type retrieved struct {
 	passages []passage
 	lists    []vector.List
-	fusion   vector.Fusion
-	reranker string // "" none
+	fusion   vector.Fusion // "" of one list
+	reranker string        // "" none
 	coverage float64
 }
 
@@ -81,6 +81,9 @@ func (s *Service) retrieve(ctx context.Context, q *lookup, receipt *event.Receip
 		}
 	}
 	slices.Sort(r.lists)
+	if len(r.lists) < 2 {
+		r.fusion = "" // nothing to join
+	}
 	for i, f := range found {
 		r.passages = append(r.passages, passage{Found: f, fused: i + 1})
 	}
@@ -136,7 +139,9 @@ func weights(w catalog.Weights) map[vector.List]float64 {
 
 // place is the index that answers, and its model.
 func (s *Service) place(ctx context.Context) (vector.Index, catalog.Model, error) {
-	place, ok, err := s.store.Current(ctx, vector.DefaultIndex)
+	asking, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
+	defer cancel()
+	place, ok, err := s.store.Current(asking, vector.DefaultIndex)
 	if err != nil {
 		return place, catalog.Model{}, s.storeDown(ctx, err)
 	}
@@ -152,8 +157,10 @@ func (s *Service) placeOf(model string) (vector.Index, error) {
 	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, err
 }
 
-// search finds the chunks of current versions. When a document that was found got
-// a new version meanwhile, or is about to, it looks again, and deeper.
+// search finds the chunks of current versions that the manifest lets the reader
+// see. When it drops some, because a document got a new version meanwhile, or is
+// about to, or the store has yet to learn of an access list, it looks again, and
+// deeper.
 func (s *Service) search(ctx context.Context, q *lookup, place vector.Index, query vector.Query) ([]manifest.Found, error) {
 	searching, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
 	defer cancel()
@@ -163,18 +170,31 @@ func (s *Service) search(ctx context.Context, q *lookup, place vector.Index, que
 		if err != nil {
 			return nil, s.storeDown(ctx, err)
 		}
-		found, stale, err := s.rows.Check(searching, query.Scope, q.rag.Readers, hits)
+		found, _, err := s.rows.Check(searching, query.Scope, q.rag.Readers, hits)
 		if err != nil {
 			return nil, fmt.Errorf("searching: %w", err)
 		}
 		if len(hits) == 0 {
 			return nil, s.unknownCollection(searching, ctx, q, place)
 		}
-		if stale == 0 || try == staleTries {
+		found = slices.DeleteFunc(found, func(f manifest.Found) bool { return !matches(f.Chunk.Metadata, q.rag.Filter) })
+		dropped := len(hits) - len(found)
+		if dropped == 0 || try == staleTries {
 			return found[:min(len(found), want)], nil
 		}
-		query.TopK += stale
+		query.TopK += dropped
 	}
+}
+
+// matches reports whether metadata has all that filter asks for: the store filters
+// by what it holds, which the manifest may have newer.
+func matches(metadata, filter map[string]string) bool {
+	for key, want := range filter {
+		if got, ok := metadata[key]; !ok || got != want {
+			return false
+		}
+	}
+	return true
 }
 
 // unknownCollection tells a collection that has nothing to say from one that is
