@@ -202,3 +202,26 @@ func TestReaderAheadOfIndex(t *testing.T) {
 		t.Errorf("view %+v, want one vector", v)
 	}
 }
+
+// TestUnchangedVectorsAreLeftAlone: a point that is written again as it is
+// costs the index nothing.
+func TestUnchangedVectorsAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	col := openSparse(t)
+	p := col.postings["s"]
+	if err := p.ready(t.Context(), col.db); err != nil {
+		t.Fatalf("ready: %v", err)
+	}
+	for _, tt := range []struct {
+		term uint32
+		rows int
+	}{{7, 1}, {7, 1}, {8, 2}, {8, 2}, {7, 3}} {
+		if _, err := col.update(storing(t, col, 1, tt.term).run); err != nil {
+			t.Fatalf("store: %v", err)
+		}
+		if rows := len(p.index.slots); rows != tt.rows {
+			t.Errorf("term %d: %d rows, want %d", tt.term, rows, tt.rows)
+		}
+		wantFound(t, col, tt.term, true, 1)
+	}
+}

@@ -130,7 +130,14 @@ func (x *inverted) apply(txid uint64, changes []vectorChange) {
 	if rows := uint32(len(x.slots)); rows != x.marks[len(x.marks)-1].rows {
 		x.marks = append(x.marks, mark{txid: txid, rows: rows})
 	}
+	if len(x.marks) > maxMarks {
+		x.marks = slices.Delete(x.marks, 0, maxMarks/2)
+		x.since = x.marks[0].txid
+	}
 }
+
+// maxMarks bounds how many transactions back the index can answer for.
+const maxMarks = 4096
 
 // kill ends the row a slot has.
 func (x *inverted) kill(txid uint64, c vectorChange) {

@@ -148,3 +148,23 @@ func TestSlotSet(t *testing.T) {
 		t.Error("a plan of all or of no slots")
 	}
 }
+
+// TestOldMarksAreDropped: after very many transactions the oldest can't be
+// answered for, and those kept are answered right.
+func TestOldMarksAreDropped(t *testing.T) {
+	t.Parallel()
+	x := newModel(1).index
+	const n = maxMarks + 10
+	for i := range uint64(n) {
+		raw := sparseVector{indices: []uint32{7}, values: []float32{1}}.encode()
+		x.apply(i+1, []vectorChange{{slot: i, raw: raw}})
+	}
+	if x.since == 0 || x.since > n/2+10 || len(x.marks) > maxMarks {
+		t.Errorf("answers since transaction %d with %d marks", x.since, len(x.marks))
+	}
+	for _, txid := range []uint64{x.since, x.since + 1, n} {
+		if v := x.view(txid, []uint32{7}); v.n != float64(txid) || v.terms[0].df != float64(txid) {
+			t.Errorf("transaction %d: %v vectors, %v of them with the term", txid, v.n, v.terms[0].df)
+		}
+	}
+}

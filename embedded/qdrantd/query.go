@@ -92,6 +92,18 @@ func (r *reader) leaf(ctx context.Context, n queryNode) ([]hit, error) {
 			return nil, err
 		}
 		return r.search(ctx, n, q.Nearest, p)
+	case *pb.Query_NearestWithMmr:
+		p, err := r.memoPlan(n.filter, r.col.vectors[n.using].dense != nil)
+		if err != nil {
+			return nil, err
+		}
+		return r.searchMMR(ctx, n, q.NearestWithMmr, p)
+	case *pb.Query_OrderBy:
+		p, err := r.plan(n.filter)
+		if err != nil {
+			return nil, err
+		}
+		return r.ordered(ctx, q.OrderBy, p, n.limit)
 	case *pb.Query_Fusion, *pb.Query_Rrf:
 		return nil, badInput("Bad request: cannot make fusion without prefetches")
 	}
@@ -122,6 +134,10 @@ func (r *reader) merge(ctx context.Context, n queryNode, lists [][]hit) ([]hit, 
 		return nil, badInput("Bad request: A query is needed to merge the prefetches. Can't have prefetches without defining a query.")
 	case *pb.Query_Nearest:
 		return r.search(ctx, n, q.Nearest, plan{slots: union(lists)})
+	case *pb.Query_NearestWithMmr:
+		return r.searchMMR(ctx, n, q.NearestWithMmr, plan{slots: union(lists)})
+	case *pb.Query_OrderBy:
+		return r.ordered(ctx, q.OrderBy, plan{slots: union(lists)}, n.limit)
 	case *pb.Query_Fusion:
 		fused, err = fuse(q.Fusion, lists)
 	case *pb.Query_Rrf:

@@ -114,11 +114,12 @@ func newSlotSet(p plan) slotSet {
 	if p.all {
 		return nil
 	}
-	set := slotSet{0}
+	words := uint64(0)
+	if n := len(p.slots); n > 0 {
+		words = p.slots[n-1]/64 + 1
+	}
+	set := make(slotSet, words)
 	for _, slot := range p.slots {
-		for uint64(len(set)) <= slot/64 {
-			set = append(set, make(slotSet, slot/64+1-uint64(len(set)))...)
-		}
 		set[slot/64] |= 1 << (slot % 64)
 	}
 	return set

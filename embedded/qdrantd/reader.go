@@ -90,9 +90,13 @@ func (r *reader) matching(ctx context.Context, p plan) ([]uint64, error) {
 // page returns up to limit matching points in id order, from an id on (nil:
 // from the first).
 func (r *reader) page(ctx context.Context, p plan, from []byte, limit int) ([]hit, error) {
-	if !p.all {
+	// Few slots are sorted by id; of many it is quicker to meet some by walking
+	// over all ids.
+	n := uint64(len(p.slots))
+	if !p.all && (n == 0 || uint64(limit)*(r.total/n) >= n) {
 		return r.pageOfSlots(p, from, limit), ctx.Err()
 	}
+	member := newSlotSet(p)
 	var out []hit
 	cur := r.ids.Cursor()
 	for k, v := cur.Seek(from); k != nil && len(out) < limit; k, v = cur.Next() {
@@ -100,6 +104,9 @@ func (r *reader) page(ctx context.Context, p plan, from []byte, limit int) ([]hi
 			return nil, err
 		}
 		slot := slotOf(v)
+		if !member.has(slot) {
+			continue
+		}
 		if p.rest == nil || p.rest(recordView(r.record(slot))) {
 			out = append(out, hit{slot: slot, id: k, score: 1})
 		}

@@ -89,23 +89,49 @@ func (s *pointsService) Scroll(ctx context.Context, req *pb.ScrollPoints) (*pb.S
 	}
 	resp := &pb.ScrollResponse{}
 	err = s.read(req.GetCollectionName(), func(r *reader) error {
+		hits, next, err := r.scroll(ctx, req, from, limit)
+		if err != nil {
+			return err
+		}
 		sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), true)
 		if err != nil {
 			return err
 		}
-		p, err := r.plan(req.GetFilter())
-		if err != nil {
-			return err
-		}
-		hits, err := r.page(ctx, p, from, limit+1)
-		if err != nil {
-			return err
-		}
-		if len(hits) > limit {
-			resp.NextPageOffset = pointID(hits[limit].id)
-			hits = hits[:limit]
-		}
+		resp.NextPageOffset = next
 		resp.Result, err = r.retrieved(hits, sel)
+		return err
+	})
+	resp.Time = seconds(start)
+	return resp, err
+}
+
+// scroll returns a page by id with the first id of the next one, or the first
+// points in the order of a field, for which there are no pages.
+func (r *reader) scroll(ctx context.Context, req *pb.ScrollPoints, from []byte, limit int) (hits []hit, next *pb.PointId, err error) {
+	p, err := r.plan(req.GetFilter())
+	if err != nil {
+		return nil, nil, err
+	}
+	if req.OrderBy != nil {
+		if from != nil {
+			return nil, nil, badInput("Cannot use an `offset` when using `order_by`; page with `order_by.start_from` and a filter that leaves out the ids seen")
+		}
+		hits, err = r.ordered(ctx, req.GetOrderBy(), p, limit)
+		return hits, nil, err
+	}
+	hits, err = r.page(ctx, p, from, limit+1)
+	if len(hits) > limit {
+		return hits[:limit], pointID(hits[limit].id), err
+	}
+	return hits, nil, err
+}
+
+// Facet counts points per value of an indexed field.
+func (s *pointsService) Facet(ctx context.Context, req *pb.FacetCounts) (*pb.FacetResponse, error) {
+	start := time.Now()
+	resp := &pb.FacetResponse{}
+	err := s.read(req.GetCollectionName(), func(r *reader) (err error) {
+		resp.Hits, err = r.facet(ctx, req)
 		return err
 	})
 	resp.Time = seconds(start)

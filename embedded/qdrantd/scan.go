@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	pb "github.com/qdrant/go-client/qdrant"
 )
 
 // minPerWorker is the least number of vectors that is worth a goroutine.
@@ -18,6 +20,8 @@ type hit struct {
 	slot  uint64
 	id    []byte // id key
 	score float32
+	order int            // position among the keys it was sorted by
+	value *pb.OrderValue // what it was sorted by, nil for a score
 }
 
 // search is one exact search.
@@ -28,6 +32,7 @@ type search struct {
 	// when the file must be searched.
 	view   *postingView
 	sparse sparseVector
+	asked  sparseVector // the query before its terms were scaled by rarity
 	plan   plan
 	limit  int
 	// threshold, when set, must be beaten.

@@ -98,6 +98,7 @@ func (r *reader) nearestSparse(ctx context.Context, spec vectorSpec, query spars
 	if err != nil {
 		return s, err
 	}
+	asked := query
 	if spec.idf() {
 		var n float64
 		var df []float64
@@ -108,7 +109,7 @@ func (r *reader) nearestSparse(ctx context.Context, spec vectorSpec, query spars
 		}
 		query = scaleIDF(query, n, df)
 	}
-	return search{spec: spec, view: view, sparse: query, score: sparseScore(query)}, nil
+	return search{spec: spec, view: view, sparse: query, asked: asked, score: sparseScore(query)}, nil
 }
 
 // nearestToPoint prepares a search with a stored point's vector; the point

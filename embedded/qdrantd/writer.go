@@ -1,6 +1,7 @@
 package qdrantd
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 
@@ -71,11 +72,14 @@ func (w *writer) putVector(spec vectorSpec, slot uint64, raw []byte, exists bool
 		return nil
 	}
 	b := w.tx.Bucket(spec.bucket())
-	if spec.sparse != nil {
-		change := vectorChange{slot: slot, raw: raw}
-		if exists { // copied: the file's bytes change with the transaction
-			change.old = slices.Clone(decodeSparse(b.Get(slotKey(slot))).indices)
+	var old []byte
+	if exists {
+		if old = b.Get(slotKey(slot)); (old == nil) == (raw == nil) && bytes.Equal(old, raw) {
+			return nil // chunks are often written again as they are
 		}
+	}
+	if spec.sparse != nil { // cloned: the file's bytes change with the transaction
+		change := vectorChange{slot: slot, raw: raw, old: slices.Clone(decodeSparse(old).indices)}
 		w.sparse[spec.name] = append(w.sparse[spec.name], change)
 	}
 	if raw == nil {
