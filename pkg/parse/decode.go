@@ -36,7 +36,9 @@ func declaredCharset(f format, in Input) string {
 	}
 	switch f {
 	case htmlFile:
-		if _, name, certain := charset.DetermineEncoding(in.Data, "text/html"); certain {
+		_, name, _ := charset.DetermineEncoding(in.Data, "text/html")
+		head := bytes.ToLower(in.Data[:min(len(in.Data), 1024)])
+		if name != "windows-1252" || bytes.Contains(head, []byte("charset")) { // else its last resort
 			return name
 		}
 	case xmlFile:
