@@ -2,8 +2,10 @@ package parse
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"mime"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -22,6 +24,9 @@ const (
 	maxReplaced = 8
 	// detectBytes is how much of a text the detection of its encoding reads.
 	detectBytes = 64 << 10
+	// minDetect is the least number of bytes that are no UTF-8 from which an
+	// encoding is guessed; fewer are windows-1252.
+	minDetect = 16
 	// minConfidence is the least confidence, in percent, at which a detected
 	// encoding is preferred to windows-1252. Measured: short Western text is
 	// told apart from others at 30 and less, a paragraph of any other at more.
@@ -36,7 +41,9 @@ func declaredCharset(f format, in Input) string {
 	}
 	switch f {
 	case htmlFile:
-		if _, name, certain := charset.DetermineEncoding(in.Data, "text/html"); certain {
+		_, name, _ := charset.DetermineEncoding(in.Data, "text/html")
+		head := bytes.ToLower(in.Data[:min(len(in.Data), 1024)])
+		if name != "windows-1252" || bytes.Contains(head, []byte("charset")) { // else its last resort
 			return name
 		}
 	case xmlFile:
@@ -98,8 +105,10 @@ func decodeBytes(data []byte, declared string) (string, int) {
 	if bad <= maxReplaced && (bad <= 1 || bad <= len(data)/100) || bytes.IndexByte(data, 0) >= 0 {
 		return string(data), bad
 	}
-	if text, ok := decodeAs(data, detect(data)); ok {
-		return text, 0
+	if bad >= minDetect {
+		if text, ok := decodeAs(data, detect(data)); ok {
+			return text, 0
+		}
 	}
 	if text, ok := decodeAs(data, "windows-1252"); ok {
 		return text, 0
@@ -127,8 +136,14 @@ func decodeAs(data []byte, name string) (text string, ok bool) {
 // detect guesses a charset from the frequencies of its bytes; "" if nothing is
 // likely. Latin charsets differ in too few bytes to be told apart: "".
 func detect(data []byte) string {
-	best, err := chardet.NewTextDetector().DetectBest(data[:min(len(data), detectBytes)])
-	if err != nil || best.Confidence < minConfidence {
+	all, err := chardet.NewTextDetector().DetectAll(data[:min(len(data), detectBytes)])
+	if err != nil || len(all) == 0 {
+		return ""
+	}
+	best := slices.MaxFunc(all, func(a, b chardet.Result) int { // equals come in any order
+		return cmp.Or(cmp.Compare(a.Confidence, b.Confidence), cmp.Compare(b.Charset, a.Charset))
+	})
+	if best.Confidence < minConfidence {
 		return ""
 	}
 	switch best.Charset {

@@ -22,6 +22,9 @@ const (
 	// minArticle is the least share, in percent, of the text outside of links
 	// that the main part must hold to be taken for the page.
 	minArticle = 50
+	// maxArticle is the share of all text from which on there is so little
+	// beside the main part that the page is taken whole, with all its markup.
+	maxArticle = 95
 )
 
 // readHTML reads a page: its main part if one stands out, else all of its body,
@@ -87,12 +90,23 @@ func chapterMarkdown(ctx context.Context, data []byte) (md, title string, err er
 // pageMarkdown returns the main part of a tidy page as Markdown, or all of its
 // body if none stands out. It changes the tree.
 func pageMarkdown(ctx context.Context, root *html.Node) (string, error) {
-	article, err := readability.FromDocument(root, nil)
+	parser := readability.NewParser()
+	parser.KeepClasses = true // they name the language of code
+	article, err := parser.ParseDocument(root, nil)
 	dropFrame(root)
-	if err == nil && article.Node != nil && ownText(article.Node)*100 >= ownText(root)*minArticle {
+	if err == nil && article.Node != nil && isMainPart(article.Node, root) {
 		return nodeMarkdown(ctx, article.Node)
 	}
 	return nodeMarkdown(ctx, root)
+}
+
+// isMainPart reports whether an article holds most of what a page says, and the
+// page much beside it.
+func isMainPart(article, page *html.Node) bool {
+	if textSize(article, true)*100 >= textSize(page, true)*maxArticle {
+		return false
+	}
+	return textSize(article, false)*100 >= textSize(page, false)*minArticle
 }
 
 // nodeMarkdown converts a tree to Markdown, links to their text. It changes the
@@ -244,17 +258,17 @@ func dropFrame(n *html.Node) {
 	}
 }
 
-// ownText returns the bytes of text outside of links.
-func ownText(n *html.Node) int {
+// textSize returns the bytes of text, that of links only if links is set.
+func textSize(n *html.Node, links bool) int {
 	switch {
 	case n.Type == html.TextNode:
 		return len(strings.TrimSpace(n.Data))
-	case n.DataAtom == atom.A, n.DataAtom == atom.Title:
+	case n.DataAtom == atom.A && !links, n.DataAtom == atom.Title:
 		return 0
 	}
 	size := 0
 	for c := range n.ChildNodes() {
-		size += ownText(c)
+		size += textSize(c, links)
 	}
 	return size
 }

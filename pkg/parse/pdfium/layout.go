@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,6 +16,9 @@ const (
 	// maxHeadingRunes and maxHeadingLines bound a heading.
 	maxHeadingRunes = 120
 	maxHeadingLines = 3
+	// maxSection is the largest number of a numbered heading: larger ones are
+	// those of pages.
+	maxSection = 30
 	// maxHeadingShare: at most one line in so many is a heading.
 	maxHeadingShare = 6
 	// repeatedShare is the share of pages, in percent, on which a line at the
@@ -53,8 +57,8 @@ func pageText(page []line) string {
 	for i, l := range page {
 		switch {
 		case i == 0:
-		case l.headingLevel > 0 && l.headingLevel == page[i-1].headingLevel && !newBlock(page[i-1], l, step, right):
-			b.WriteString(" " + l.text) // a heading of two lines
+		case l.headingLevel > 0 && wraps(page[i-1], l):
+			b.WriteString(" " + l.text)
 			continue
 		case l.headingLevel != page[i-1].headingLevel || newBlock(page[i-1], l, step, right):
 			b.WriteString("\n\n")
@@ -71,6 +75,12 @@ func pageText(page []line) string {
 		b.WriteString(l.text)
 	}
 	return b.String()
+}
+
+// wraps reports whether heading b is the next line of heading a.
+func wraps(a, b line) bool {
+	down := a.bottom - b.bottom
+	return a.headingLevel == b.headingLevel && down > 0 && down < 2*a.size
 }
 
 // newBlock reports whether a paragraph ends between two lines. right is the
@@ -207,10 +217,14 @@ func markNumbered(page []line, body float64) {
 func numberedLevel(s string) int {
 	number, title, ok := strings.Cut(s, " ")
 	number = strings.TrimSuffix(number, ".")
-	if !ok || number == "" || len(number) > 8 || number > "2" && len(number) > 1 && number[1] != '.' || strings.Trim(number, "0123456789.") != "" || len(s) > maxHeadingRunes {
+	if !ok || number == "" || len(number) > 8 || strings.Trim(number, "0123456789.") != "" || len(s) > maxHeadingRunes {
 		return 0
 	}
 	first, _ := utf8.DecodeRuneInString(strings.TrimSpace(title))
+	section, _, _ := strings.Cut(number, ".")
+	if n, err := strconv.Atoi(section); err != nil || n > maxSection {
+		return 0
+	}
 	if !unicode.IsUpper(first) || endsSentence(s) || strings.HasSuffix(s, softHyphen) {
 		return 0
 	}
