@@ -51,7 +51,7 @@ func DefaultConfig() Config {
 		Model: "embed", QdrantAddr: "127.0.0.1:6334",
 		BatchItems: 512, BatchTokens: 150_000, BatchBytes: 1 << 20, Linger: 5 * time.Millisecond, Calls: 4,
 		QueryLinger: 2 * time.Millisecond, QueryCalls: 4, QueryTimeout: time.Minute,
-		Workers:      stage.DefaultWorkers(16),
+		Workers: stage.DefaultWorkers(16),
 	}
 }
 
