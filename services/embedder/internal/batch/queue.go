@@ -103,7 +103,7 @@ func (q *queue) dispatch() {
 func (q *queue) dispatchLocked() {
 	q.timer.Stop()
 	m, _ := q.b.of(q.key)
-	limits := q.b.cfg.Limits.Of(m)
+	limits := q.b.cfg.Of(m)
 	for q.running < q.calls && len(q.waiting) > 0 {
 		n, full := limits.Fill(len(q.waiting), func(i int) Size { return q.waiting[i].size })
 		if left := q.left(); !full && left > 0 {
