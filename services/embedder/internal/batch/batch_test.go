@@ -342,3 +342,22 @@ func TestManyDocuments(t *testing.T) {
 		t.Errorf("%d tokens in all, want %d", total, want)
 	}
 }
+
+// TestLateText: a text that comes to the queue after its document's end gives its
+// place back.
+func TestLateText(t *testing.T) {
+	t.Parallel()
+	b := batching(t, &provider{}, nil)
+	q := b.queue(key{"embed", event.LaneBatch, passages})
+	ctx, cancel := context.WithCancel(t.Context())
+	doc := newDocument(ctx, call(event.LaneBatch), texts("late"))
+	if !q.wait(ctx) {
+		t.Fatal("no place")
+	}
+	cancel()
+	q.add(doc.items(0, 1)...)
+	<-doc.done
+	if !errors.Is(doc.err, context.Canceled) || len(q.places) != 0 || len(q.waiting) != 0 {
+		t.Errorf("error %v, %d places taken, %d texts wait", doc.err, len(q.places), len(q.waiting))
+	}
+}

@@ -93,7 +93,7 @@ func (p *provider) inputs() []string {
 }
 
 // batching returns a batcher with the defaults of the tests, changed.
-func batching(t *testing.T, p *provider, change func(*Config)) *Batcher {
+func batching(t testing.TB, p *provider, change func(*Config)) *Batcher {
 	t.Helper()
 	c, err := catalog.Parse([]byte(models), time.Now())
 	if err != nil {
