@@ -92,7 +92,7 @@ func (q *queries) answer(ctx context.Context, msg *nats.Msg, reply *event.QueryR
 	if strings.TrimSpace(request.Text) == "" {
 		return event.Invalid("text", "say what to look for", "is empty")
 	}
-	if err := request.RAG.Validate(); err != nil {
+	if err := request.Validate(); err != nil {
 		return err
 	}
 	tenant := event.TenantOf(msg.Subject)
