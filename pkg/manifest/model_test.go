@@ -22,7 +22,6 @@ type world struct {
 	row      Row
 	store    map[ID]int64
 	contents map[int64][]ID // by version; nil is a delete
-	history  map[string]bool
 }
 
 // worker is one delivery of one version's message.
