@@ -3,6 +3,7 @@ package tokens
 import (
 	"iter"
 	"math/bits"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -31,16 +32,19 @@ func (c *Counter) Pieces(text string) iter.Seq2[int, int] {
 				pos = end
 				continue
 			}
+			tokens := 0
 			if at := w.split.inner(text[pos:], n); at > 0 {
-				if first := w.tokensBefore(text[pos:end], at); first > 0 {
+				first, all := w.tokensBefore(text[pos:end], at)
+				if tokens = all - first; first > 0 {
 					if !yield(pos+at, held+first) {
 						return
 					}
-					pos += at
 					held = 0
 				}
+			} else {
+				tokens = w.weigh(text, pos, n)
 			}
-			if !yield(end, held+w.weigh(text, pos, end-pos)) {
+			if !yield(end, held+tokens) {
 				return
 			}
 			held, pos = 0, end
@@ -88,21 +92,15 @@ const (
 	// cacheBits is the binary logarithm of the entries of a walker's cache:
 	// 256 kB, which hold the common words.
 	cacheBits = 14
-	// longBits is that of the cache of longer pieces, up to longBytes: half a
-	// megabyte at most.
-	longBits, longBytes = 11, 256
-	// cacheBytes is the length of the longest piece kept, as two words hold it.
-	cacheBytes = 15
+	// longBits is that of the cache of longer pieces, up to longBytes: two
+	// megabytes at most, usually a tenth of that.
+	longBits, longBytes = 11, 1024
 	// keepBytes is the length of the longest piece whose buffers are kept.
 	keepBytes = 1 << 14
 )
 
-// cached is a piece of at most cacheBytes bytes and its tokens: bytes 0 to 7;
-// bytes 8 to 14, then four bits of length and four of tokens.
+// cached is the key of a piece, in whose four highest bits its tokens are.
 type cached struct{ low, high uint64 }
-
-// hashFactor spreads keys: 2^64 divided by the golden ratio.
-const hashFactor = 0x9E3779B97F4A7C15
 
 const tokensShift = 60
 
@@ -134,11 +132,11 @@ func (w *walker) weigh(text string, pos, n int) int {
 	if n == 1 {
 		return 1
 	}
-	if n > cacheBytes {
+	if n > keyBytes {
 		return w.weighLong(text[pos : pos+n])
 	}
-	low, high := pieceKey(text, pos, n)
-	i := (low ^ high<<7 ^ high>>23) * hashFactor >> (64 - cacheBits)
+	low, high := key(text[pos : pos+n])
+	i := hash(low, high) >> (64 - cacheBits)
 	e, other := &w.cache[i], &w.cache[i^1]
 	if e.is(low, high) {
 		return int(e.high >> tokensShift)
@@ -156,7 +154,7 @@ func (e *cached) is(low, high uint64) bool {
 	return e.low == low && e.high&(1<<tokensShift-1) == high
 }
 
-// weighLong returns the tokens of a piece of more than cacheBytes bytes.
+// weighLong returns the tokens of a piece of more than keyBytes bytes.
 func (w *walker) weighLong(piece string) int {
 	if len(piece) > longBytes {
 		return len(w.merge.merge(piece)) - 1
@@ -174,40 +172,13 @@ func (w *walker) weighLong(piece string) int {
 	return e.tokens
 }
 
-// pieceKey returns what a cached entry holds of text[pos:pos+n] but for the
-// tokens; n is 1 to cacheBytes.
-func pieceKey(text string, pos, n int) (low, high uint64) {
-	if len(text)-pos >= 16 {
-		low, high = load(text[pos:]), load(text[pos+8:])
-	} else {
-		for i := range n {
-			if b := uint64(text[pos+i]); i < 8 {
-				low |= b << (8 * i)
-			} else {
-				high |= b << (8 * (i - 8))
-			}
-		}
+// tokensBefore returns the tokens of piece before offset at, 0 if at is no token
+// border, and all its tokens.
+func (w *walker) tokensBefore(piece string, at int) (first, all int) {
+	starts := w.merge.merge(piece)
+	i, _ := slices.BinarySearch(starts, uint32(at))
+	if int(starts[i]) != at {
+		i = 0
 	}
-	if n <= 8 {
-		return low & (^uint64(0) >> (64 - 8*n)), uint64(n) << 56
-	}
-	return low, high&(1<<(8*(n-8))-1) | uint64(n)<<56
-}
-
-// load returns the first eight bytes of s.
-func load(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-}
-
-// tokensBefore returns the tokens of piece before offset at, 0 if at is no
-// token border.
-func (w *walker) tokensBefore(piece string, at int) int {
-	for i, start := range w.merge.merge(piece) {
-		if int(start) == at {
-			return i
-		}
-	}
-	return 0
+	return i, len(starts) - 1
 }
