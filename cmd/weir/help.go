@@ -15,6 +15,13 @@ func examples() map[string]string {
 	return map[string]string{
 		"up":                     "weir up --data-dir ./weir-data",
 		"ingest":                 "weir ingest README.md docs/ --collection handbook",
+		"docs ls":                "weir docs ls --collection handbook",
+		"docs show":              "weir docs show docs/jobs.md --collection handbook",
+		"docs rm":                "weir docs rm docs/jobs.md --collection handbook",
+		"docs reindex":           "weir docs reindex --collection handbook",
+		"docs verify":            "weir docs verify --fix",
+		"query":                  `weir query "exactly once" --collection handbook --explain`,
+		"migrate":                "weir migrate --to text-embedding-3-small",
 		"ask":                    `weir ask "How is a job kept from being lost?" --collection handbook`,
 		"submit":                 `echo '{"v":1,"id":"q1","messages":[{"role":"user","content":"Hello"}]}' | weir submit - --wait`,
 		"result":                 "weir result q1 --json",

@@ -10,28 +10,22 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/parse"
 )
 
 type ingestCmd struct {
-	Paths      []string      `arg:"" name:"path" help:"Files and folders; of a folder, the Markdown and text files below it."`
-	Collection string        `default:"docs" help:"Collection to store the documents in."`
-	Lane       string        `default:"batch" enum:"interactive,batch" help:"Lane of the jobs."`
-	InFlight   int           `default:"64" help:"How many documents may be under way at once."`
-	Timeout    time.Duration `default:"0" help:"How long to wait for all of them (0: for ever)."`
-}
-
-// isDocument reports whether a file of a folder is taken; a file named by itself
-// is always sent, and refused with a reason if it can't be read.
-func isDocument(path string) bool {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".md", ".markdown", ".txt", ".text":
-		return true
-	}
-	return false
+	Paths      []string          `arg:"" name:"path" help:"Files, folders and URLs; of a folder, the files below it whose format is known."`
+	Collection string            `default:"docs" help:"Collection to store the documents in."`
+	Metadata   map[string]string `placeholder:"KEY=VALUE" help:"Metadata of all of them, to filter by."`
+	ACL        []string          `name:"acl" placeholder:"NAME" help:"Who may read them (users, groups); default: everybody in the tenant."`
+	Watch      bool              `help:"Go on: follow the folders, store what changes and remove what goes."`
+	Prune      bool              `help:"Remove documents of the collection whose file in the given folders is gone."`
+	Lane       string            `default:"batch" enum:"interactive,batch" help:"Lane of the jobs."`
+	InFlight   int               `default:"64" help:"How many documents may be under way at once."`
+	Timeout    time.Duration     `default:"0" help:"How long to wait for all of them (0: for ever)."`
 }
 
 // Run stores the documents and waits until all are indexed.
@@ -40,12 +34,16 @@ func (c *ingestCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	cl, nc, err := e.connect()
-	if err != nil {
+	return e.withClient(func(cl *client.Client) error {
+		err := ingest(e, cl, c, files)
+		if err == nil && c.Prune {
+			err = c.prune(e, cl, files)
+		}
+		if c.Watch && e.ctx.Err() == nil {
+			return errors.Join(err, c.watch(e, cl))
+		}
 		return err
-	}
-	defer nc.Close()
-	return ingest(e, cl, c, files)
+	})
 }
 
 // ingest sends the files and follows them to the end.
@@ -53,6 +51,11 @@ func ingest(e *env, cl *client.Client, c *ingestCmd, files []string) error {
 	ctx, cancel := e.withTimeout(c.Timeout)
 	defer cancel()
 	progress := newProgress(e, len(files))
+	stop, err := cl.Lives(e.Tenant, progress.life)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, max(1, c.InFlight))
 	for _, file := range files {
@@ -73,25 +76,34 @@ func ingest(e *env, cl *client.Client, c *ingestCmd, files []string) error {
 	return progress.end(ctx.Err())
 }
 
-// send submits one file and awaits its result.
+// send submits one file or URL and awaits its result.
 func (c *ingestCmd) send(ctx context.Context, tenant string, cl *client.Client, file string) (event.Result, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return event.Result{}, fmt.Errorf("reading file: %w", err)
-	}
-	source := filepath.ToSlash(filepath.Clean(file))
-	job := event.IngestJob{Collection: c.Collection, Document: event.Document{ID: event.DocumentID(source), Source: source}}
+	job := event.IngestJob{Collection: c.Collection}
 	job.Lane = event.Lane(c.Lane)
-	if job.Document.Data = data; utf8.Valid(data) {
-		job.Document.Text, job.Document.Data = string(data), nil
-	}
-	if len(data) == 0 {
-		return event.Result{}, event.Invalid("document", "leave it out", "the file is empty")
+	d := &job.Document
+	d.Metadata, d.ACL, d.Source = c.Metadata, c.ACL, sourceOf(file)
+	d.ID = event.DocumentID(d.Source)
+	if isURL(file) {
+		d.URL = file
+	} else {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return event.Result{}, fmt.Errorf("reading file: %w", err)
+		}
+		if len(data) == 0 {
+			return event.Result{}, event.Invalid("document", "leave it out", "the file is empty")
+		}
+		d.Data = data
 	}
 	id, err := cl.Ingest(ctx, tenant, job)
 	if err != nil {
 		return event.Result{}, err
 	}
+	return awaitJob(ctx, cl, tenant, id)
+}
+
+// awaitJob waits for a job; a failed one is an error as well.
+func awaitJob(ctx context.Context, cl *client.Client, tenant, id string) (event.Result, error) {
 	result, err := cl.Await(ctx, tenant, id)
 	if err != nil {
 		return result, waitError(err, id)
@@ -99,17 +111,85 @@ func (c *ingestCmd) send(ctx context.Context, tenant string, cl *client.Client, 
 	return result, jobError(result)
 }
 
+// prune removes the documents whose files are gone: those whose source lies in one
+// of the folders and is none of the files.
+func (c *ingestCmd) prune(e *env, cl *client.Client, files []string) error {
+	there := map[string]bool{}
+	for _, file := range files {
+		there[sourceOf(file)] = true
+	}
+	for entry, err := range cl.Documents(e.ctx, e.Tenant, c.Collection) {
+		if err != nil {
+			return err
+		}
+		source := entry.Row.Meta.Source
+		if entry.Row.Deleted || there[source] || !c.below(source) || entry.Document.ID != event.DocumentID(source) {
+			continue
+		}
+		if err := c.remove(e, cl, source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below reports whether a source is a file in one of the folders.
+func (c *ingestCmd) below(source string) bool {
+	for _, path := range c.Paths {
+		if rest, ok := strings.CutPrefix(source, sourceOf(path)+"/"); ok && rest != "" || sourceOf(path) == "." && !isURL(source) {
+			return true
+		}
+	}
+	return false
+}
+
+// remove removes the document of a file that is gone.
+func (c *ingestCmd) remove(e *env, cl *client.Client, source string) error {
+	job := event.DeleteJob{Collection: c.Collection, Document: event.DocumentID(source)}
+	job.Lane = event.Lane(c.Lane)
+	id, err := cl.Delete(e.ctx, e.Tenant, job)
+	if err != nil {
+		return err
+	}
+	result, err := awaitJob(e.ctx, cl, e.Tenant, id)
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		return e.printJSON(map[string]any{"file": source, "result": result})
+	}
+	fmt.Fprintf(e.out, "%s: %s\n", source, outcomeLine(result.Ingested))
+	return nil
+}
+
+// sourceOf names a file or URL in citations, and its document with it.
+func sourceOf(file string) string {
+	if isURL(file) {
+		return file
+	}
+	return filepath.ToSlash(filepath.Clean(file))
+}
+
+func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
+
 // collect lists the files to send, in order, each once.
 func collect(paths []string) ([]string, error) {
 	var files []string
 	seen := map[string]bool{}
 	add := func(file string) {
-		if file = filepath.Clean(file); !seen[file] {
+		if !isURL(file) {
+			file = filepath.Clean(file)
+		}
+		if !seen[file] {
 			seen[file] = true
 			files = append(files, file)
 		}
 	}
 	for _, path := range paths {
+		if isURL(path) {
+			add(path)
+			continue
+		}
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, coded(exitUsage, "no file or folder %s", path)
@@ -126,7 +206,7 @@ func collect(paths []string) ([]string, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, coded(exitUsage, "no Markdown or text files in %s", strings.Join(paths, ", "))
+		return nil, coded(exitUsage, "no files of a known format in %s", strings.Join(paths, ", "))
 	}
 	return files, nil
 }
@@ -139,7 +219,7 @@ func walk(root string, add func(string)) error {
 			return err
 		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
 			return filepath.SkipDir
-		case entry.Type().IsRegular() && isDocument(path):
+		case entry.Type().IsRegular() && parse.Reads(path):
 			add(path)
 		}
 		return nil
@@ -149,3 +229,5 @@ func walk(root string, add func(string)) error {
 	}
 	return nil
 }
+
+func (c *ingestCmd) watch(*env, *client.Client) error { return errors.New("to come") }

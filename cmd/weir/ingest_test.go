@@ -14,7 +14,7 @@ import (
 func TestCollect(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, name := range []string{"b.md", "a.MD", "c.txt", "d.pdf", "e.html", "sub/f.markdown", "sub/.hidden/g.md", ".git/h.md", ".dot.md", "comma, and.text"} {
+	for _, name := range []string{"b.md", "a.MD", "c.txt", "d.pdf", "e.html", "f.png", "sub/f.markdown", "sub/.hidden/g.md", ".git/h.md", ".dot.md", "comma, and.text"} {
 		write(t, dir, name, "x")
 	}
 	if err := os.Symlink(filepath.Join(dir, "b.md"), filepath.Join(dir, "link.md")); err != nil {
@@ -26,7 +26,7 @@ func TestCollect(t *testing.T) {
 		}
 		return paths
 	}
-	folder := in(".dot.md", "a.MD", "b.md", "c.txt", "comma, and.text", "sub/f.markdown")
+	folder := in(".dot.md", "a.MD", "b.md", "c.txt", "comma, and.text", "d.pdf", "e.html", "sub/f.markdown")
 	for _, tc := range []struct {
 		name        string
 		paths, want []string
@@ -34,7 +34,7 @@ func TestCollect(t *testing.T) {
 		{"folder", []string{dir}, folder},
 		{"folder with a slash", []string{dir + "/"}, folder},
 		{"twice", []string{dir, dir + "/sub/..", filepath.Join(dir, "b.md")}, folder},
-		{"named file of any kind", in("d.pdf", "b.md"), in("d.pdf", "b.md")},
+		{"named file of any kind", in("f.png", "b.md"), in("f.png", "b.md")},
 		{"one file in two spellings", []string{dir + "/b.md", dir + "/./sub/../b.md"}, in("b.md")},
 		{"hidden folder by name", in(".git"), in(".git/h.md")},
 		{"link by name", in("link.md"), in("link.md")},
@@ -62,10 +62,10 @@ func TestIngest(t *testing.T) {
 	weir(t, "ingest", dir, "--nats-url", url).wants(t, exitOK, "/2 ", "2/2 ", "2 documents, 2 chunks, ")
 
 	empty, binary := write(t, dir, "empty.md", ""), write(t, dir, "binary.txt", "\x7fELF\x00\x00\xff\xfe")
-	page := write(t, dir, "page.html", "<html><body>Hi</body></html>")
+	page := write(t, dir, "page.png", "\x89PNG\r\n\x1a\n")
 	got := weir(t, "ingest", dir, page, "--nats-url", url)
 	got.wants(t, exitJobFailed, "2 documents, 2 chunks, ", "3 of 5 documents were not stored")
-	for _, want := range []string{empty + ": invalid: document: the file is empty", binary + ": job ", page + ": job ", "content is an ELF program", `"html"`} {
+	for _, want := range []string{empty + ": invalid: document: the file is empty", binary + ": job ", page + ": job ", "x-elf", "PNG"} {
 		if !strings.Contains(got.err, want) {
 			t.Errorf("no %q in stderr: %s", want, got.err)
 		}
@@ -91,16 +91,40 @@ func checkLines(t *testing.T, got []ingested, failing ...string) {
 	}
 }
 
-// TestLatin1Document: bytes that are no UTF-8 travel as data and are refused
-// with a reason, never changed on the way.
+// TestLatin1Document: bytes that are no UTF-8 travel as data and are read in their
+// encoding.
 func TestLatin1Document(t *testing.T) {
 	t.Parallel()
 	url, _ := system(t, t.TempDir())
-	file := write(t, t.TempDir(), "latin1.txt", strings.Repeat("Stra\xdfe und Br\xfccke. ", 20))
-	weir(t, "ingest", file, "--nats-url", url).wants(t, exitJobFailed, "40 invalid bytes", "UTF-8")
+	file := write(t, t.TempDir(), "latin1.txt", strings.Repeat("Die Stra\xdfe \xfcber die Br\xfccke ist gesperrt. ", 20))
+	weir(t, "ingest", file, "--nats-url", url).wants(t, exitOK)
+	weir(t, "query", "Straße Brücke", "--explain", "--nats-url", url).wants(t, exitOK, "latin1.txt", "bm25 #1", "grams #1", "Die Straße über die Brücke ist gesperrt.")
 	job := write(t, t.TempDir(), "job.json", `{"v":1,"collection":"docs","document":{"id":"d","data":"`+
 		base64.StdEncoding.EncodeToString([]byte(bridge))+`"}}`)
 	weir(t, "submit", job, "--wait", "--nats-url", url).wants(t, exitOK, "document d in collection docs: 1 chunk, ")
+}
+
+// TestDocuments: documents are listed, shown, verified, cut anew and removed; what
+// is gone from the folder is pruned.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	url, _ := system(t, t.TempDir())
+	dir := documents(t)
+	with := func(args ...string) []string { return append(args, "--nats-url", url) }
+	weir(t, with("ingest", dir, "--metadata", "town=Grenoble", "--acl", "staff")...).wants(t, exitOK)
+	weir(t, with("ingest", dir)...).wants(t, exitOK, "unchanged", "0 chunks embedded") // but for the metadata
+	weir(t, with("docs", "ls")...).wants(t, exitOK, "bridge.md", "holidays.md", "2 documents")
+	file := filepath.Join(dir, "bridge.md")
+	weir(t, with("docs", "show", file)...).wants(t, exitOK, "title", "The old bridge", "1 chunk")
+	weir(t, with("docs", "verify")...).wants(t, exitOK, "2 documents, 2 points: 0 of no document, 0 missing")
+	weir(t, with("docs", "reindex")...).wants(t, exitOK, "2 documents, 2 chunks")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	weir(t, with("ingest", dir, "--prune")...).wants(t, exitOK, "bridge.md: removed with 1 chunk")
+	weir(t, with("docs", "rm", filepath.Join(dir, "holidays.md"))...).wants(t, exitOK, "removed with 1 chunk")
+	weir(t, with("docs", "ls")...).wants(t, exitOK, "0 documents")
+	weir(t, with("docs", "verify")...).wants(t, exitOK, "0 documents, 0 points")
 }
 
 // TestIngestAgain replaces a document: the old text is no longer found.

@@ -33,6 +33,9 @@ type cli struct {
 
 	Up      upCmd      `cmd:"" help:"Run all of Weir in this process."`
 	Ingest  ingestCmd  `cmd:"" help:"Store documents in a collection."`
+	Docs    docsCmd    `cmd:"" help:"List, show, remove, reindex or verify documents."`
+	Query   queryCmd   `cmd:"" help:"Show what retrieval finds in a collection, and why."`
+	Migrate migrateCmd `cmd:"" help:"Change the embedding model."`
 	Ask     askCmd     `cmd:"" help:"Ask a question about a collection."`
 	Submit  submitCmd  `cmd:"" help:"Submit a job from a JSON file."`
 	Result  resultCmd  `cmd:"" help:"Print the result of a job."`

@@ -9,7 +9,10 @@
 // only a [Store] does I/O, through an interface.
 package tokens
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // The encodings [New] knows.
 const (
@@ -19,12 +22,13 @@ const (
 	Cl100kBase = "cl100k_base"
 )
 
-// Counter counts and cuts text in one encoding. It is immutable and safe for
-// concurrent use.
+// Counter counts and cuts text in one encoding. It is safe for concurrent use;
+// what it keeps between calls changes no result.
 type Counter struct {
 	encoding string
 	vocab    *vocabulary
 	classes  *classTable
+	walkers  sync.Pool // of *walker, each with a cache of short words
 }
 
 // New returns the Counter of an encoding, [O200kBase] or [Cl100kBase]. The
@@ -58,13 +62,14 @@ func (c *Counter) Count(text string) int {
 
 // count also returns the steps taken.
 func (c *Counter) count(text string) (n, steps int) {
-	p, m := c.parts()
-	for len(text) > 0 {
-		end := p.next(text)
-		n += len(m.merge(text[:end])) - 1
-		text = text[end:]
+	w := c.walker()
+	defer c.release(w)
+	for pos := 0; pos < len(text); {
+		size := w.split.next(text[pos:])
+		n += w.weigh(text, pos, size)
+		pos += size
 	}
-	return n, p.steps + m.steps
+	return n, w.split.steps + w.merge.steps
 }
 
 // Encode returns the ids of the tokens of text, see [Counter.Count].

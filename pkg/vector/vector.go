@@ -214,7 +214,7 @@ type Store interface {
 	// there are left out.
 	Get(ctx context.Context, idx Index, scope Scope, ids []string) ([]Stored, error)
 	// Vectors returns the dense vectors of a tenant's points by their hash; those
-	// not there are left out.
+	// not there are left out. A store may keep them scaled to length 1.
 	Vectors(ctx context.Context, idx Index, tenant string, hashes []string) (map[string][]float32, error)
 	// Scan returns the next points in the order of their ids.
 	Scan(ctx context.Context, idx Index, scan Scan) ([]Stored, error)

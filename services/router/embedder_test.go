@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -106,11 +107,10 @@ func TestQuestionIsInTheLedger(t *testing.T) {
 // TestNoEmbeddingModel: the catalog must have the one that the settings name.
 func TestNoEmbeddingModel(t *testing.T) {
 	t.Parallel()
-	r := setup(t, &fakeStore{}, func(c *Config) { c.EmbeddingModel = "small" })
-	requests := r.requests("small")
-	id := r.submit(question("What?"))
-	r.respond(stagetest.Wait(t, requests, "a request"), vectors)
-	if got := r.failure(id); got.Field != "WEIR_ROUTER_EMBEDDING_MODEL" || got.Hint == "" || !strings.Contains(got.Message, `"small"`) {
+	store := &fakeStore{current: func(context.Context) (vector.Index, bool, error) { return vector.Index{}, false, nil }}
+	r := setup(t, store, func(c *Config) { c.EmbeddingModel = "small" })
+	got := r.failure(r.submit(question("What?")))
+	if got.Field != "WEIR_ROUTER_EMBEDDING_MODEL" || got.Hint == "" || !strings.Contains(got.Message, `"small"`) {
 		t.Errorf("error %+v, want the setting and the model", got)
 	}
 }

@@ -30,12 +30,16 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	task.ID, task.SubmittedAt = in.JobID(job.ID), in.Stored.UTC()
 	task.Receipt.WaitingMS = event.Milliseconds(received.Sub(in.Stored))
 	if job.RAG != nil {
-		if err := s.ground(ctx, &job, &task); err != nil {
+		enough, err := s.ground(ctx, &job, &task)
+		if err != nil {
 			return nil, stage.WithReceipt(err, task.Receipt)
 		}
 		retrieved := s.p.Now().Sub(received)
 		task.Receipt.RetrievingMS = event.Milliseconds(retrieved)
 		s.metrics.retrieval.Observe(retrieved.Seconds())
+		if !enough {
+			return s.abstained(in, &task)
+		}
 	}
 	task.Model, task.Fallback = s.choose(chain)
 	out, err := taskOut(&task)
@@ -44,22 +48,21 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	}
 	planned := event.Life{Type: event.LifePlanned, Stage: "router", Attempt: in.Deliveries,
 		Detail: fmt.Sprintf("model %s, %d sources", task.Model, len(task.Sources))}
-	return append(s.queryLine(in, &task), out, stage.LifeOut(task.Tenant, task.ID, s.p.Now(), planned)), nil
+	return append(s.queryLines(in, &task), out, stage.LifeOut(task.Tenant, task.ID, s.p.Now(), planned)), nil
 }
 
-// queryLine is the ledger's line for the embedding of the question, none without.
-func (s *Service) queryLine(in *bus.Message, task *event.GenerateTask) []bus.Out {
-	if len(task.Receipt.Attempts) == 0 {
-		return nil
+// queryLines are the ledger's for the embedding of the question and the reranking.
+func (s *Service) queryLines(in *bus.Message, task *event.GenerateTask) []bus.Out {
+	var outs []bus.Out
+	for i, a := range task.Receipt.Attempts {
+		out, err := ledger.LineOut(ledger.Line{
+			V: event.Version, Tenant: task.Tenant, Job: task.ID, Step: "query", Epoch: in.Epoch(), Call: i + 1,
+			Model: a.Model, Catalog: a.Catalog, At: s.p.Now().UTC(), Usage: llm.Usage{PromptTokens: a.PromptTokens},
+			CostNanoUSD: a.CostNanoUSD, DurationMS: a.DurationMS,
+		})
+		if err == nil { // plain fields only
+			outs = append(outs, out)
+		}
 	}
-	a := task.Receipt.Attempts[0]
-	out, err := ledger.LineOut(ledger.Line{
-		V: event.Version, Tenant: task.Tenant, Job: task.ID, Step: "query", Epoch: in.Epoch(), Call: 1,
-		Model: a.Model, Catalog: a.Catalog, At: s.p.Now().UTC(), Usage: llm.Usage{PromptTokens: a.PromptTokens},
-		CostNanoUSD: a.CostNanoUSD, DurationMS: a.DurationMS,
-	})
-	if err != nil {
-		return nil // cannot happen: plain fields only
-	}
-	return []bus.Out{out}
+	return outs
 }

@@ -184,7 +184,7 @@ func Services(p platform.Platform, cfg Config) ([]lifecycle.Member, error) {
 		return nil, err
 	}
 	dial := openai.NewDialer(config.Env).Dial
-	i, err1 := ingestor.New(p, cfg.Ingestor)
+	i, err1 := ingestor.New(p, cfg.Ingestor, ingestor.Dial(cfg.Ingestor, p.Catalog))
 	e, err2 := embedder.New(p, cfg.Embedder, embedder.Ports{Catalog: p.Catalog, Dial: dial, Store: vectors})
 	ro, err3 := router.New(p, cfg.Router, router.Ports{Catalog: p.Catalog, Store: store})
 	g, err4 := generator.New(p, cfg.Generator, generator.Ports{Catalog: p.Catalog, Dial: dial})

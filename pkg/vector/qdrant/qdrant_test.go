@@ -1,12 +1,12 @@
 package qdrant
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -54,57 +54,51 @@ func TestPhysicalName(t *testing.T) {
 
 func TestBatches(t *testing.T) {
 	t.Parallel()
-	small := &pb.PointStruct{Id: pb.NewIDNum(1)}
-	big := &pb.PointStruct{Payload: map[string]*pb.Value{"t": pb.NewValueString(strings.Repeat("x", 5<<20))}}
-	huge := &pb.PointStruct{Payload: map[string]*pb.Value{"t": pb.NewValueString(strings.Repeat("x", 9<<20))}}
-	many := make([]*pb.PointStruct, 600)
-	for i := range many {
-		many[i] = small
+	text := func(mib int) vector.Point {
+		return vector.Point{Chunk: vector.Chunk{Text: strings.Repeat("x", mib<<20)}}
 	}
+	many := make([]vector.Point, 600)
 	for name, tt := range map[string]struct {
-		in   []*pb.PointStruct
+		in   []vector.Point
 		want []int
 	}{
 		"none":           {nil, nil},
 		"one":            {many[:1], []int{1}},
 		"by number":      {many, []int{256, 256, 88}},
-		"by size":        {[]*pb.PointStruct{big, small, big, big}, []int{2, 1, 1}},
-		"one over limit": {[]*pb.PointStruct{small, huge, small}, []int{1, 1, 1}},
+		"by size":        {[]vector.Point{text(5), text(0), text(5), text(5)}, []int{2, 1, 1}},
+		"one over limit": {[]vector.Point{text(0), text(9), text(0)}, []int{1, 1, 1}},
 	} {
-		got := batches(tt.in)
-		if len(got) != len(tt.want) {
-			t.Errorf("%s: %d batches, want %v", name, len(got), tt.want)
-			continue
+		var got []int
+		for _, b := range batches(vector.Scope{}, tt.in) {
+			got = append(got, len(b.points))
 		}
-		for i, b := range got {
-			if len(b) != tt.want[i] {
-				t.Errorf("%s: batch %d has %d points, want %d", name, i, len(b), tt.want[i])
-			}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: batches of %v points, want %v", name, got, tt.want)
 		}
 	}
 }
 
-func TestThreshold(t *testing.T) {
+func TestMetadataOfIndex(t *testing.T) {
 	t.Parallel()
-	if threshold(0) != nil {
-		t.Error("a minimum of 0 must keep negative scores too")
-	}
-	for _, s := range []float32{0.5, -0.5, 1} {
-		if got := threshold(s); *got >= s || *got < s-1e-6 {
-			t.Errorf("threshold of %v is %v, want just below", s, *got)
+	for _, idx := range []vector.Index{
+		{Name: "a_b", Model: "c", Dimension: 3}, {Name: "a", Model: "b_c", Dimension: 3}, {Name: "weir", Model: "モデル/x:1", Dimension: 65536},
+	} {
+		info := &pb.CollectionInfo{Config: &pb.CollectionConfig{Metadata: indexMetadata(idx)}}
+		if got, ok := indexOf(info); !ok || got != idx {
+			t.Errorf("index %+v reads back as %+v %v", idx, got, ok)
 		}
+	}
+	if _, ok := indexOf(&pb.CollectionInfo{}); ok {
+		t.Error("a collection without metadata passes for ours")
 	}
 }
 
 func TestPayloadOfAnotherProgram(t *testing.T) {
 	t.Parallel()
 	c := decodeChunk(pb.NewValueMap(map[string]any{
-		keyText: 7, keyVersion: "x", keySection: "not a list", keyCreated: "yesterday", keyMetadata: []any{1}, keyPosition: 3,
+		keyText: 7, keyVersion: "x", keySection: "not a list", keyCreated: "yesterday", keyMetadata: []any{1}, keyTokens: 3, keyACL: 5,
 	}))
-	if c.Text != "" || c.Version != 0 || c.Section != nil || !c.Created.IsZero() || c.Metadata != nil || c.Position != 3 {
-		t.Errorf("chunk %+v, want only the position", c)
-	}
-	if size := proto.Size(&pb.Struct{Fields: encodeChunk(vector.Scope{Tenant: "t", Collection: "c"}, vector.Chunk{Document: "d"})}); size > 200 {
-		t.Errorf("an empty chunk takes %d bytes", size)
+	if c.Text != "" || c.Version != 0 || c.Section != nil || !c.Created.IsZero() || c.Metadata != nil || c.ACL != nil || c.Tokens != 3 {
+		t.Errorf("chunk %+v, want only the tokens", c)
 	}
 }

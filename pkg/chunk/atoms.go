@@ -1,0 +1,218 @@
+package chunk
+
+import (
+	"strings"
+
+	"github.com/weir-dev/weir/pkg/parse"
+	"github.com/weir-dev/weir/pkg/sentence"
+)
+
+// minOverlapPart is the least Overlap, in tokens, at which long sentences are
+// cut small enough for their parts to be repeated.
+const minOverlapPart = 8
+
+// mark is a piece of the text, as the Counter yields it.
+type mark struct{ end, tokens int }
+
+// block packs the text from b.Start to next, or to the end of the piece that
+// reaches over next, and returns where it ended.
+func (p *packer) block(b parse.Block, next int) int {
+	limit := p.limit()
+	p.atoms = p.atoms[:0]
+	switch b.Kind {
+	case parse.Code:
+		p.cutLines(b, next, limit)
+		p.joinWhole(limit)
+	case parse.Table:
+		p.table(b, next, limit)
+		p.joinWhole(limit)
+	case parse.Heading, parse.Rule:
+		p.ends = append(p.ends[:0], next)
+		p.cut(b.Start, limit)
+	default:
+		p.ends = sentence.Append(p.ends[:0], p.doc.Text, b.Start, next)
+		p.cut(b.Start, limit)
+	}
+	p.describe(b)
+	for _, a := range p.atoms {
+		p.add(a)
+	}
+	return p.atoms[len(p.atoms)-1].end
+}
+
+// limit returns how many tokens an atom may have beside prefix and headings that
+// wait for content; those go alone if they would take more than half.
+func (p *packer) limit() int {
+	budget := p.opt.MaxTokens - p.base.tokens
+	if len(p.open) > 0 && !p.hasContent() {
+		with := p.opt.MaxTokens - max(p.base.tokens, p.prefix.tokens)
+		if p.sum <= with/2 {
+			return with - p.sum
+		}
+	}
+	return budget
+}
+
+// describe sets what all atoms of b have.
+func (p *packer) describe(b parse.Block) {
+	for i := range p.atoms {
+		a := &p.atoms[i]
+		switch b.Kind {
+		case parse.Heading:
+			a.heading = true
+		case parse.Code, parse.Table:
+			a.content = p.hasText(*a)
+		case parse.Rule:
+		default:
+			a.content, a.repeat = p.hasText(*a), true
+		}
+	}
+	if b.Kind == parse.Heading && len(p.atoms) > 0 {
+		p.atoms[0].path = b.Section
+	}
+	p.atoms[len(p.atoms)-1].blockEnd = true
+}
+
+func (p *packer) hasText(a atom) bool { return strings.TrimSpace(p.doc.Text[a.start:a.end]) != "" }
+
+// joinWhole makes one atom of a block that fits.
+func (p *packer) joinWhole(limit int) {
+	sum := 0
+	for _, a := range p.atoms {
+		if sum += a.tokens; a.solo || sum > limit {
+			return
+		}
+	}
+	p.atoms = append(p.atoms[:0], atom{start: p.atoms[0].start, end: p.atoms[len(p.atoms)-1].end, tokens: sum})
+}
+
+// cutLines makes an atom of every line of b.
+func (p *packer) cutLines(b parse.Block, next, limit int) {
+	p.ends = lineEnds(p.ends[:0], p.doc.Text, b, next)
+	p.cut(b.Start, limit)
+}
+
+// lineEnds appends the line ends of b; the white space up to next is the last
+// line's.
+func lineEnds(ends []int, text string, b parse.Block, next int) []int {
+	for pos := b.Start; ; {
+		i := strings.IndexByte(text[pos:max(pos, b.End)], '\n')
+		if i < 0 {
+			return append(ends, next)
+		}
+		pos += i + 1
+		ends = append(ends, pos)
+	}
+}
+
+// table makes an atom of every row of b, the first one with the header.
+func (p *packer) table(b parse.Block, next, limit int) {
+	p.ends = lineEnds(p.ends[:0], p.doc.Text, b, next)
+	if len(p.ends) < 3 {
+		p.cut(b.Start, limit)
+		return
+	}
+	head := p.ends[1]
+	h := &header{text: closeLine(strings.TrimSpace(p.doc.Text[b.Start:head]), "\n")}
+	if h.tokens = p.tokens(h.text); h.tokens > limit/2 {
+		p.cut(b.Start, limit)
+		return
+	}
+	p.cut(b.Start, limit-h.tokens)
+	rows := 0
+	for rows < len(p.atoms) && p.atoms[rows].start < head {
+		rows++
+	}
+	for i := rows; i < len(p.atoms); i++ {
+		p.atoms[i].header = h
+	}
+	if rows == 2 && len(p.atoms) > 2 && !p.atoms[2].solo {
+		sum := p.atoms[0].tokens + p.atoms[1].tokens + p.atoms[2].tokens
+		if sum <= limit && !p.atoms[0].solo && !p.atoms[1].solo {
+			p.atoms[2] = atom{start: p.atoms[0].start, end: p.atoms[2].end, tokens: sum}
+			p.atoms = p.atoms[2:]
+		}
+	}
+}
+
+// cut appends the atoms of the text from pos on up to each of p.ends, or to the
+// end of the piece that reaches over it: of at most limit tokens, but for solo
+// ones.
+func (p *packer) cut(pos, limit int) {
+	p.marks = p.marks[:0]
+	start, sum, i := pos, 0, 0
+	for end, n := range p.opt.Counter.Pieces(p.doc.Text[pos:]) {
+		end += pos
+		p.marks = append(p.marks, mark{end, n})
+		sum += n
+		if end < p.ends[i] {
+			continue
+		}
+		if sum <= limit {
+			p.atoms = append(p.atoms, atom{start: start, end: end, tokens: sum})
+		} else {
+			p.cutLong(start, limit)
+		}
+		for i < len(p.ends) && p.ends[i] <= end {
+			i++
+		}
+		if i == len(p.ends) {
+			return
+		}
+		p.marks, start, sum = p.marks[:0], end, 0
+	}
+}
+
+// cutLong appends the atoms of p.marks, which are of more than limit tokens:
+// small ones, if there is overlap.
+func (p *packer) cutLong(start, limit int) {
+	size := limit
+	if p.opt.Overlap >= minOverlapPart {
+		size = min(p.opt.Overlap, limit)
+	}
+	for marks := p.marks; len(marks) > 0; {
+		n := 1
+		if marks[0].tokens > limit {
+			p.cutPiece(start, marks[0], limit)
+		} else {
+			var sum int
+			n, sum = p.fill(marks, size)
+			p.atoms = append(p.atoms, atom{start: start, end: marks[n-1].end, tokens: sum})
+		}
+		start = marks[n-1].end
+		marks = marks[n:]
+	}
+}
+
+// fill returns how many of the marks make at most size tokens, one at least, and
+// their tokens: up to the last line end or blank in the second half, if there is
+// one and more follows.
+func (p *packer) fill(marks []mark, size int) (n, sum int) {
+	best, bestSum := 0, 0
+	for n < len(marks) && (n == 0 || sum+marks[n].tokens <= size) {
+		sum += marks[n].tokens
+		n++
+		if 2*sum > size && betweenWords(p.doc.Text, marks[n-1].end) {
+			best, bestSum = n, sum
+		}
+	}
+	if n == len(marks) || best == 0 {
+		return n, sum
+	}
+	return best, bestSum
+}
+
+// betweenWords reports whether offset i is a line start or stands before a blank.
+func betweenWords(text string, i int) bool {
+	return i == len(text) || text[i] == ' ' || text[i-1] == '\n'
+}
+
+// cutPiece appends a piece of more than limit tokens in parts of about the same
+// size, each of which is a chunk: their tokens depend on what stands beside.
+func (p *packer) cutPiece(start int, m mark, limit int) {
+	parts := (m.tokens + limit - 1) / limit
+	for _, part := range p.opt.Counter.Split(p.doc.Text[start:m.end], (m.tokens+parts-1)/parts) {
+		p.atoms = append(p.atoms, atom{start: start, end: start + len(part), tokens: limit, solo: true})
+		start += len(part)
+	}
+}
