@@ -50,7 +50,7 @@ func SentenceFeatureNames() []string {
 // SentenceFeatures are those of a sentence of [Reading.AllSentences]; for training.
 func (x *Reading) SentenceFeatures(of Sentence) []float64 {
 	p := &x.passages[of.Candidate]
-	at, _ := slices.BinarySearchFunc(p.sentences, of.Start, func(s sentence, start int) int { return cmp.Compare(s.start, start) })
+	at, _ := slices.BinarySearchFunc(p.sentences, of.Start, func(s part, start int) int { return cmp.Compare(s.start, start) })
 	s := p.sentences[at]
 	before, first := s.found, 1.0
 	if at > 0 {
@@ -64,12 +64,12 @@ func (x *Reading) SentenceFeatures(of Sentence) []float64 {
 		x.share(s.found & x.question.numbers), math.Log1p(float64(s.length)) / 10, first}
 }
 
-// Foreign is the coverage below which a collection most likely has no answer.
-const Foreign = 0.5
+// Abstain is the coverage below which a collection most likely has no answer.
+const Abstain = 0.5
 
 // Coverage is how much of the question, weighted by how rare its words are, the
 // best two sentences of one passage speak of, 0 to 1. A question the collection
-// has no answer to has less; see [Foreign].
+// has no answer to has less; see [Abstain].
 func (x *Reading) Coverage() float64 {
 	best := 0.0
 	for _, p := range x.passages {
@@ -82,11 +82,11 @@ func (x *Reading) Coverage() float64 {
 	return best
 }
 
-// Coverage is [Reading.Coverage] where only texts are known.
-func (r *Ranker) Coverage(query string, passages []string) float64 {
+// Coverage is [Reading.Coverage] where only texts are known, best first.
+func Coverage(query string, passages []string) float64 {
 	candidates := make([]Candidate, len(passages))
 	for i, text := range passages {
 		candidates[i].Text = text
 	}
-	return r.Read(query, candidates).Coverage()
+	return New().Read(query, candidates).Coverage()
 }

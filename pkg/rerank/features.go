@@ -19,7 +19,7 @@ const denseLength = 30
 // nearness says of the pairs of terms that follow each other in the question how
 // many do so in the sentence, at most one word between, and how near they are on
 // average (1 for side by side), both weighted by IDF.
-func (x *Reading) nearness(s *sentence) (pairs, near float64) {
+func (x *Reading) nearness(s *part) (pairs, near float64) {
 	all := 0.0
 	for t := 1; t < len(x.idf); t++ {
 		weight := x.idf[t-1] + x.idf[t]

@@ -5,12 +5,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/weir-dev/weir/pkg/sentence"
 	"github.com/weir-dev/weir/pkg/sparse"
 )
 
 // passage is a candidate as the question sees it.
 type passage struct {
-	sentences []sentence
+	sentences []part
 	title     terms
 	found     terms // in title and text
 	exact     terms // in title and text, in the question's own form
@@ -21,8 +22,8 @@ type passage struct {
 	weights []float64
 }
 
-// sentence is one of a passage's text.
-type sentence struct {
+// part is one sentence of a passage.
+type part struct {
 	start, end int // bytes of the text
 	hits       []hit
 	found      terms
@@ -48,12 +49,12 @@ func readPassage(e *sparse.Encoder, q *question, c Candidate) passage {
 		}
 	}
 	start := 0
-	for _, end := range sentences(c.Text) {
+	for _, end := range sentence.Ends(c.Text) {
 		text := strings.TrimSpace(c.Text[start:end])
 		if text != "" {
 			from := start + strings.Index(c.Text[start:end], text)
 			buffer = e.Terms(buffer[:0], text)
-			words += p.add(q, sentence{start: from, end: from + len(text), answers: q.answeredBy(text, buffer)}, buffer)
+			words += p.add(q, part{start: from, end: from + len(text), answers: q.answeredBy(text, buffer)}, buffer)
 		}
 		start = end
 	}
@@ -66,7 +67,7 @@ func readPassage(e *sparse.Encoder, q *question, c Candidate) passage {
 }
 
 // add adds a sentence and its terms, and returns its length in words.
-func (p *passage) add(q *question, s sentence, found []sparse.Term) (words float64) {
+func (p *passage) add(q *question, s part, found []sparse.Term) (words float64) {
 	s.length = len(found)
 	for i, t := range found {
 		words += t.Length

@@ -72,13 +72,13 @@ func TestCoverage(t *testing.T) {
 	r := New()
 	own := r.Read("How long is the Nile river?", rivers()).Coverage()
 	foreign := r.Read("Who painted the ceiling of the Sistine chapel?", rivers()).Coverage()
-	if own < Foreign || foreign >= Foreign {
-		t.Errorf("coverage of a question the passages answer %.2f, of a foreign one %.2f; the limit is %.2f", own, foreign, Foreign)
+	if own < Abstain || foreign >= Abstain {
+		t.Errorf("coverage of a question the passages answer %.2f, of a foreign one %.2f; the limit is %.2f", own, foreign, Abstain)
 	}
-	if got := r.Coverage("How long is the Nile?", []string{"The Nile is long."}); math.Abs(got-1) > 1e-9 {
+	if got := Coverage("How long is the Nile?", []string{"The Nile is long."}); math.Abs(got-1) > 1e-9 {
 		t.Errorf("coverage by a passage with all words is %g, want 1", got)
 	}
-	for _, none := range []float64{r.Coverage("How long is the Nile?", nil), r.Coverage("?", []string{"x"}), r.Coverage("", nil)} {
+	for _, none := range []float64{Coverage("How long is the Nile?", nil), Coverage("?", []string{"x"}), Coverage("", nil)} {
 		if none != 0 {
 			t.Errorf("coverage of or by nothing is %g, want 0", none)
 		}

@@ -54,8 +54,8 @@ func (b *bench) foreign(ctx context.Context, own set, verdicts []verdict) error 
 	}
 	mine, theirs := coverages(verdicts), coverages(judge(b.ranker, strange))
 	b.found["foreign.auc"] = auc(mine, theirs)
-	b.found["foreign.own"] = atLeast(mine, rerank.Foreign)
-	b.found["foreign.passed"] = atLeast(theirs, rerank.Foreign)
+	b.found["foreign.own"] = atLeast(mine, rerank.Abstain)
+	b.found["foreign.passed"] = atLeast(theirs, rerank.Abstain)
 	return nil
 }
 

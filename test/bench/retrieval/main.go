@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -35,7 +36,7 @@ func run(ctx context.Context) error {
 	out := flag.String("out", "build/bench", "folder for the JSON file")
 	data := flag.String("data", dataDir(), "folder that holds rag/ (WEIR_DATA)")
 	names := flag.String("sets", strings.Join(setNames(), ","), "sets to measure")
-	kind := flag.String("store", storeMemory, "vector store: memory, or qdrant (embedded)")
+	kind := flag.String("store", storeQdrant, "vector store: qdrant (embedded), or memory for experiments")
 	weights := flag.String("train", "", "train the reranker and write its weights to this file instead")
 	flag.Parse()
 
@@ -43,13 +44,13 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer stop()
 	b := bench{data: *data, store: s, encoder: sparse.New(), ranker: rerank.New(), found: figures{}}
 	if *weights != "" {
-		return b.train(ctx, *weights)
+		return errors.Join(b.train(ctx, *weights), stop())
 	}
 	start := time.Now()
-	if err := b.measure(ctx, strings.Split(*names, ",")); err != nil {
+	err = b.measure(ctx, strings.Split(*names, ","))
+	if err := errors.Join(err, stop()); err != nil {
 		return err
 	}
 	b.print(strings.Split(*names, ","))

@@ -62,7 +62,7 @@ func askOne(ctx context.Context, s store, encoder *sparse.Encoder, name string, 
 		}
 		search.query.Scope = scope(name)
 		var err error
-		if *search.to, err = s.Search(ctx, index, search.query); err != nil {
+		if *search.to, err = s.Search(ctx, index(name), search.query); err != nil {
 			return a, fmt.Errorf("%s: searching %q: %w", name, q.Text, err)
 		}
 	}

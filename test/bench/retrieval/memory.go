@@ -37,6 +37,9 @@ type scored struct {
 	score float32
 }
 
+// Ensure has nothing to do.
+func (m memory) Ensure(context.Context, vector.Index) error { return nil }
+
 // Upsert adds points; it does not look for equal ids.
 func (m memory) Upsert(_ context.Context, _ vector.Index, scope vector.Scope, points []vector.Point) error {
 	c := m[scope]
