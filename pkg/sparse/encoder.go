@@ -40,6 +40,34 @@ func (e *Encoder) Query(text string) (bm25, grams Vector) {
 	return s.words.query(), s.grams.query()
 }
 
+// Term is one occurrence of a term of the bm25 list.
+type Term struct {
+	// ID is its dimension in bm25 vectors.
+	ID uint32
+	// Exact is equal for equal words before stemming (case and accents folded).
+	Exact uint32
+	// Number says that the word has a digit.
+	Number bool
+	// Length is what it adds to the length of a passage, in words.
+	Length float64
+}
+
+// Weight is the weight, in a passage's bm25 vector, of a term that occurs n times
+// in it. length is the sum of the lengths of the passage's terms.
+func Weight(n int, length float64) float64 {
+	return weight(n, length, saturationWords, averageWords)
+}
+
+// Terms appends the terms of the bm25 list to to, in the order of the text.
+func (e *Encoder) Terms(to []Term, text string) []Term {
+	s := e.scratch.Get().(*scratch)
+	defer e.release(s)
+	s.wanted = true
+	s.read(text)
+	s.wanted = false
+	return append(to, s.terms...)
+}
+
 // release keeps s for a later call, unless a huge text made it huge.
 func (e *Encoder) release(s *scratch) {
 	if cap(s.text) <= textKept {
@@ -73,17 +101,21 @@ func termID(term []byte) uint32 {
 // passage weighs each distinct term by BM25.
 func (b *bag) passage(saturation, average float64) Vector {
 	v := b.distinct()
-	norm := saturation * (1 - lengthShare + lengthShare*b.length/average)
 	next := 0
 	for i, id := range v.Indices {
 		first := next
 		for next < len(b.ids) && b.ids[next] == id {
 			next++
 		}
-		n := float64(next - first)
-		v.Values[i] = float32(n * (saturation + 1) / (n + norm))
+		v.Values[i] = float32(weight(next-first, b.length, saturation, average))
 	}
 	return v
+}
+
+// weight is BM25's of a term that a passage has n times.
+func weight(n int, length, saturation, average float64) float64 {
+	tf := float64(n)
+	return tf * (saturation + 1) / (tf + saturation*(1-lengthShare+lengthShare*length/average))
 }
 
 func (b *bag) query() Vector {

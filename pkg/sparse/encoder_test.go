@@ -119,6 +119,27 @@ func equal(a, b Vector) bool {
 	return slices.Equal(a.Indices, b.Indices) && slices.Equal(a.Values, b.Values)
 }
 
+// Terms are those of the vector, in order and with repetitions; so are their
+// weights.
+func TestTermsOfText(t *testing.T) {
+	t.Parallel()
+	e := New()
+	text := "The cats of Zürich, cat 42 年"
+	got := e.Terms([]Term{{}}, text)
+	id := func(s string) uint32 { return termID([]byte(s)) }
+	want := []Term{{}, {ID: id("cat"), Exact: id("cats"), Length: 1}, {ID: id("zurich"), Exact: id("zurich"), Length: 1},
+		{ID: id("cat"), Exact: id("cat"), Length: 1}, {ID: id("42"), Exact: id("42"), Number: true, Length: 1},
+		{ID: id("年"), Exact: id("年"), Length: pieceLength}}
+	if !slices.Equal(got, want) {
+		t.Errorf("Terms() = %v, want %v", got, want)
+	}
+	words, _ := e.Passage(text)
+	at, _ := slices.BinarySearch(words.Indices, id("cat"))
+	if got := Weight(2, 4+pieceLength); float32(got) != words.Values[at] {
+		t.Errorf("Weight() = %g, in the vector %g", got, words.Values[at])
+	}
+}
+
 // Repetition weighs more, but ever less; in a longer passage it weighs less.
 func TestWeights(t *testing.T) {
 	t.Parallel()
@@ -223,6 +244,14 @@ func FuzzEncoder(f *testing.F) {
 		}
 		if len(words.Indices) > 0 && len(grams.Indices) == 0 {
 			t.Errorf("%q: words but no grams", text)
+		}
+		var terms []uint32
+		for _, term := range e.Terms(nil, text) {
+			terms = append(terms, term.ID)
+		}
+		slices.Sort(terms)
+		if !slices.Equal(slices.Compact(terms), words.Indices) {
+			t.Errorf("%q: its terms are not those of its vector", text)
 		}
 		freshWords, freshGrams := New().Passage(text)
 		if !equal(words, freshWords) || !equal(grams, freshGrams) {

@@ -31,8 +31,11 @@ const (
 type scratch struct {
 	stops        map[string]struct{}
 	words, grams bag
-	stems        map[string]stem // by word
-	env          *snowballstem.Env
+	// terms, when wanted, takes the place of the bags.
+	terms  []Term
+	wanted bool
+	stems  map[string]stem // by word
+	env    *snowballstem.Env
 	// text is the normalised text; term a padded word or a copy of its pieces.
 	text, term []byte
 	// starts are the offsets of the current run's letters, and its end.
@@ -53,6 +56,7 @@ func newScratch(stops map[string]struct{}) *scratch {
 func (s *scratch) read(text string) {
 	s.words.reset()
 	s.grams.reset()
+	s.terms = s.terms[:0]
 	s.normalise(text)
 	for at := 0; at < len(s.text); {
 		at = s.run(at)
@@ -143,7 +147,9 @@ func (s *scratch) emit(class class, digits bool) {
 		s.pieces(min(3, letters))
 	default:
 		s.word(digits)
-		s.wordGrams()
+		if !s.wanted {
+			s.wordGrams()
+		}
 	}
 }
 
@@ -151,6 +157,10 @@ func (s *scratch) emit(class class, digits bool) {
 func (s *scratch) pieces(n int) {
 	for i := range len(s.starts) - n {
 		id := termID(s.text[s.starts[i]:s.starts[i+n]])
+		if s.wanted {
+			s.terms = append(s.terms, Term{ID: id, Exact: id, Length: pieceLength})
+			continue
+		}
 		s.words.add(id, pieceLength)
 		s.grams.add(id, 1)
 	}
@@ -193,7 +203,11 @@ func (s *scratch) word(digits bool) {
 			s.stems[string(word)] = found
 		}
 	}
-	if !found.stop {
+	switch {
+	case found.stop:
+	case s.wanted:
+		s.terms = append(s.terms, Term{ID: found.id, Exact: termID(word), Number: digits, Length: 1})
+	default:
 		s.words.add(found.id, 1)
 	}
 }
