@@ -32,7 +32,7 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	if job.RAG != nil {
 		enough, err := s.ground(ctx, &job, &task)
 		if err != nil {
-			return nil, stage.WithReceipt(err, task.Receipt)
+			return nil, stage.WithReceipt(s.charge(ctx, in, &task, err), task.Receipt)
 		}
 		retrieved := s.p.Now().Sub(received)
 		task.Receipt.RetrievingMS = event.Milliseconds(retrieved)
@@ -49,6 +49,17 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	planned := event.Life{Type: event.LifePlanned, Stage: "router", Attempt: in.Deliveries,
 		Detail: fmt.Sprintf("model %s, %d sources", task.Model, len(task.Sources))}
 	return append(s.queryLines(in, &task), out, stage.LifeOut(task.Tenant, task.ID, s.p.Now(), planned)), nil
+}
+
+// charge stores what a retrieval took that failed with err: the next delivery pays
+// again.
+func (s *Service) charge(ctx context.Context, in *bus.Message, task *event.GenerateTask, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.RetrieveTimeout)
+	defer cancel()
+	if failed := s.bus.Publish(ctx, s.queryLines(in, task)...); failed != nil {
+		return fmt.Errorf("%w; nor is it in the ledger: %w", err, failed)
+	}
+	return err
 }
 
 // queryLines are the ledger's for the embedding of the question and the reranking.

@@ -227,7 +227,7 @@ func (s *Service) order(ctx context.Context, q *lookup, r *retrieved, receipt *e
 	case model != catalog.RerankLinear:
 		r.reranker = model
 		var err error
-		if scores, err = s.rerank(ctx, model, q.text, texts(top), receipt); err != nil {
+		if scores, err = s.rerank(ctx, model, q.text, passageTexts(top), receipt); err != nil {
 			return err
 		}
 	case reading.Question():
@@ -246,7 +246,7 @@ func (s *Service) order(ctx context.Context, q *lookup, r *retrieved, receipt *e
 	return nil
 }
 
-func texts(passages []passage) []string {
+func passageTexts(passages []passage) []string {
 	out := make([]string, len(passages))
 	for i, p := range passages {
 		out[i] = p.Chunk.Prefix + p.Chunk.Text
