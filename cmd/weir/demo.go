@@ -39,7 +39,7 @@ func (c *demoCmd) Run(e *env) error {
 	if len(c.Question) == 0 {
 		c.Question = questions()
 	}
-	files, err := collect(c.Paths)
+	files, err := collect(e.err, c.Paths)
 	if err != nil {
 		return err
 	}

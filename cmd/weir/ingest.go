@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,12 +13,13 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/weir-dev/weir/cmd/weir/internal/source"
 	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
 )
 
 type ingestCmd struct {
-	Paths      []string      `arg:"" name:"path" help:"Files and folders; of a folder, the Markdown and text files below it."`
+	Paths      []string      `arg:"" name:"path" help:"Files and folders; of a folder, the Markdown and text files below it that aren't hidden or listed in a .weirignore file."`
 	Collection string        `default:"docs" help:"Collection to store the documents in."`
 	Lane       string        `default:"batch" enum:"interactive,batch" help:"Lane of the jobs."`
 	InFlight   int           `default:"64" help:"How many documents may be under way at once."`
@@ -36,7 +38,7 @@ func isDocument(path string) bool {
 
 // Run stores the documents and waits until all are indexed.
 func (c *ingestCmd) Run(e *env) error {
-	files, err := collect(c.Paths)
+	files, err := collect(e.err, c.Paths)
 	if err != nil {
 		return err
 	}
@@ -99,53 +101,25 @@ func (c *ingestCmd) send(ctx context.Context, tenant string, cl *client.Client, 
 	return result, jobError(result)
 }
 
-// collect lists the files to send, in order, each once.
-func collect(paths []string) ([]string, error) {
-	var files []string
-	seen := map[string]bool{}
-	add := func(file string) {
-		if file = filepath.Clean(file); !seen[file] {
-			seen[file] = true
-			files = append(files, file)
-		}
+// collect lists the files to send, in order, each once. What it leaves out for a
+// reason that may surprise goes to notes.
+func collect(notes io.Writer, paths []string) ([]string, error) {
+	found, skips, err := source.Walk(paths, source.Options{Accept: isDocument})
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, source.ErrUnsupported):
+		return nil, coded(exitUsage, "no file or folder: %v", err)
+	case err != nil:
+		return nil, err
 	}
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, coded(exitUsage, "no file or folder %s", path)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("looking at %s: %w", path, err)
-		}
-		if !info.IsDir() {
-			add(path)
-			continue
-		}
-		if err := walk(path, add); err != nil {
-			return nil, err
-		}
+	for _, s := range skips {
+		fmt.Fprintf(notes, "weir: left out %s: %s\n", s.Source, s.Reason)
 	}
-	if len(files) == 0 {
+	if len(found) == 0 {
 		return nil, coded(exitUsage, "no Markdown or text files in %s", strings.Join(paths, ", "))
 	}
-	return files, nil
-}
-
-// walk adds the documents below a folder, leaving out hidden folders.
-func walk(root string, add func(string)) error {
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
-			return filepath.SkipDir
-		case entry.Type().IsRegular() && isDocument(path):
-			add(path)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading folder %s: %w", root, err)
+	files := make([]string, len(found))
+	for i, f := range found {
+		files[i] = f.Path
 	}
-	return nil
+	return files, nil
 }

@@ -26,7 +26,7 @@ func TestCollect(t *testing.T) {
 		}
 		return paths
 	}
-	folder := in(".dot.md", "a.MD", "b.md", "c.txt", "comma, and.text", "sub/f.markdown")
+	folder := in("a.MD", "b.md", "c.txt", "comma, and.text", "sub/f.markdown")
 	for _, tc := range []struct {
 		name        string
 		paths, want []string
@@ -39,9 +39,13 @@ func TestCollect(t *testing.T) {
 		{"hidden folder by name", in(".git"), in(".git/h.md")},
 		{"link by name", in("link.md"), in("link.md")},
 	} {
-		got, err := collect(tc.paths)
+		var notes strings.Builder
+		got, err := collect(&notes, tc.paths)
 		if err != nil || !slices.Equal(got, tc.want) {
 			t.Errorf("%s: files %q (%v), want %q", tc.name, got, err, tc.want)
+		}
+		if whole := slices.Equal(tc.want, folder); whole != strings.Contains(notes.String(), "link.md: a symbolic link") {
+			t.Errorf("%s: notes %q", tc.name, notes.String())
 		}
 	}
 }
