@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-dev/weir/cmd/weir/internal/source"
 	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/parse"
@@ -30,19 +31,22 @@ type ingestCmd struct {
 
 // Run stores the documents and waits until all are indexed.
 func (c *ingestCmd) Run(e *env) error {
-	files, err := collect(c.Paths)
+	found, err := collect(e, c.Paths)
 	if err != nil {
 		return err
 	}
 	return e.withClient(func(cl *client.Client) error {
-		err := ingest(e, cl, c, files)
-		if err == nil && c.Prune {
-			err = c.prune(e, cl, files)
+		err := ingest(e, cl, c, found.names)
+		if err == nil && (c.Prune || c.Watch) {
+			err = c.prune(e, cl, found.names)
 		}
-		if c.Watch && e.ctx.Err() == nil {
-			return errors.Join(err, c.watch(e, cl))
+		if !c.Watch || e.ctx.Err() != nil {
+			return err
 		}
-		return err
+		if err != nil {
+			fmt.Fprintln(e.err, "weir:", err)
+		}
+		return c.watch(e, cl, found.files)
 	})
 }
 
@@ -122,11 +126,11 @@ func (c *ingestCmd) prune(e *env, cl *client.Client, files []string) error {
 		if err != nil {
 			return err
 		}
-		source := entry.Row.Meta.Source
-		if entry.Row.Deleted || there[source] || !c.below(source) || entry.Document.ID != event.DocumentID(source) {
+		from := entry.Row.Meta.Source
+		if entry.Row.Deleted || there[from] || !c.below(from) || entry.Document.ID != event.DocumentID(from) {
 			continue
 		}
-		if err := c.remove(e, cl, source); err != nil {
+		if err := c.remove(e, cl, from); err != nil {
 			return err
 		}
 	}
@@ -134,9 +138,9 @@ func (c *ingestCmd) prune(e *env, cl *client.Client, files []string) error {
 }
 
 // below reports whether a source is a file in one of the folders.
-func (c *ingestCmd) below(source string) bool {
+func (c *ingestCmd) below(name string) bool {
 	for _, path := range c.Paths {
-		if rest, ok := strings.CutPrefix(source, sourceOf(path)+"/"); ok && rest != "" || sourceOf(path) == "." && !isURL(source) {
+		if rest, ok := strings.CutPrefix(name, sourceOf(path)+"/"); ok && rest != "" || sourceOf(path) == "." && !isURL(name) {
 			return true
 		}
 	}
@@ -144,8 +148,8 @@ func (c *ingestCmd) below(source string) bool {
 }
 
 // remove removes the document of a file that is gone.
-func (c *ingestCmd) remove(e *env, cl *client.Client, source string) error {
-	job := event.DeleteJob{Collection: c.Collection, Document: event.DocumentID(source)}
+func (c *ingestCmd) remove(e *env, cl *client.Client, name string) error {
+	job := event.DeleteJob{Collection: c.Collection, Document: event.DocumentID(name)}
 	job.Lane = event.Lane(c.Lane)
 	id, err := cl.Delete(e.ctx, e.Tenant, job)
 	if err != nil {
@@ -156,9 +160,9 @@ func (c *ingestCmd) remove(e *env, cl *client.Client, source string) error {
 		return err
 	}
 	if e.JSON {
-		return e.printJSON(map[string]any{"file": source, "result": result})
+		return e.printJSON(map[string]any{"file": name, "result": result})
 	}
-	fmt.Fprintf(e.out, "%s: %s\n", source, outcomeLine(result.Ingested))
+	fmt.Fprintf(e.out, "%s: %s\n", name, outcomeLine(result.Ingested))
 	return nil
 }
 
@@ -172,62 +176,92 @@ func sourceOf(file string) string {
 
 func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
 
-// collect lists the files to send, in order, each once.
-func collect(paths []string) ([]string, error) {
-	var files []string
+// found is what the paths of a command lead to.
+type found struct {
+	files []source.File
+	names []string // of files and URLs, in the order of the paths
+}
+
+// maxFile is the size of the largest file that is taken from a folder: that of the
+// ingestor's default.
+const maxFile = parse.DefaultMaxBytes
+
+// collect lists the documents to send, each once.
+func collect(e *env, paths []string) (found, error) {
+	var f found
 	seen := map[string]bool{}
-	add := func(file string) {
-		if !isURL(file) {
-			file = filepath.Clean(file)
-		}
-		if !seen[file] {
-			seen[file] = true
-			files = append(files, file)
-		}
-	}
 	for _, path := range paths {
 		if isURL(path) {
-			add(path)
+			if !seen[path] {
+				seen[path] = true
+				f.names = append(f.names, path)
+			}
 			continue
 		}
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, coded(exitUsage, "no file or folder %s", path)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("looking at %s: %w", path, err)
-		}
-		if !info.IsDir() {
-			add(path)
-			continue
-		}
-		if err := walk(path, add); err != nil {
-			return nil, err
-		}
-	}
-	if len(files) == 0 {
-		return nil, coded(exitUsage, "no files of a known format in %s", strings.Join(paths, ", "))
-	}
-	return files, nil
-}
-
-// walk adds the documents below a folder, leaving out hidden folders.
-func walk(root string, add func(string)) error {
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		files, skips, err := source.Walk([]string{path}, source.Options{Accept: parse.Reads, MaxBytes: maxFile})
 		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return f, coded(exitUsage, "no file or folder %s", path)
 		case err != nil:
-			return err
-		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
-			return filepath.SkipDir
-		case entry.Type().IsRegular() && parse.Reads(path):
-			add(path)
+			return f, err
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading folder %s: %w", root, err)
+		for _, skip := range skips {
+			fmt.Fprintf(e.err, "%s: left out: %s\n", skip.Source, skip.Reason)
+		}
+		for _, file := range files {
+			if !seen[file.Source] {
+				seen[file.Source] = true
+				f.files, f.names = append(f.files, file), append(f.names, file.Path)
+			}
+		}
 	}
-	return nil
+	if len(f.names) == 0 {
+		return f, coded(exitUsage, "no files of a known format in %s", strings.Join(paths, ", "))
+	}
+	return f, nil
 }
 
-func (c *ingestCmd) watch(*env, *client.Client) error { return errors.New("to come") }
+// watch follows the folders until it is interrupted: what changes is stored, what
+// goes is removed.
+func (c *ingestCmd) watch(e *env, cl *client.Client, known []source.File) error {
+	var paths []string
+	for _, path := range c.Paths {
+		if !isURL(path) {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return coded(exitUsage, "--watch: name a file or folder; URLs are not watched")
+	}
+	opts := source.WatchOptions{
+		Options: source.Options{Accept: parse.Reads, MaxBytes: maxFile}, Known: known,
+		Ready: func() {
+			if !e.JSON {
+				fmt.Fprintf(e.out, "watching %s\n", strings.Join(paths, ", "))
+			}
+		},
+		Skipped: func(s source.Skip) { fmt.Fprintf(e.err, "%s: left out: %s\n", s.Source, s.Reason) },
+	}
+	return source.Watch(e.ctx, paths, opts, func(change source.Change) { c.changed(e, cl, change) })
+}
+
+// changed brings the collection up to a changed file. What fails is told; the next
+// change of the file tries again.
+func (c *ingestCmd) changed(e *env, cl *client.Client, change source.Change) {
+	if change.Removed {
+		if err := c.remove(e, cl, change.Source); err != nil && e.ctx.Err() == nil {
+			fmt.Fprintf(e.err, "%s: %v\n", change.Source, err)
+		}
+		return
+	}
+	result, err := c.send(e.ctx, e.Tenant, cl, change.Path)
+	switch {
+	case e.ctx.Err() != nil:
+	case e.JSON:
+		e.printJSON(map[string]any{"file": change.Source, "result": result}) //nolint:errcheck // stdout may be closed
+	case err != nil:
+		fmt.Fprintf(e.err, "%s: %v\n", change.Source, err)
+	default:
+		fmt.Fprintf(e.out, "%s: %s\n", change.Source, outcomeLine(result.Ingested))
+	}
+}

@@ -16,7 +16,8 @@ import (
 // change: a vector that is replaced or deleted is a row that died, and its
 // successor a new one. So what a reader has looked up stays as it was, and a
 // reader of an older snapshot leaves out what came later. Rows that died are
-// swept out when they are many (see compact).
+// swept out when they are many (see compact). New rows are kept as they are
+// until there are enough of them to be merged into the lists at once.
 //
 // Only one goroutine writes at a time, under the lock of postings.
 type inverted struct {
@@ -27,6 +28,8 @@ type inverted struct {
 	slots   []uint64          // row -> slot
 	died    []uint64          // row -> transaction, 0 while it lives; atomic
 	rowOf   map[uint64]uint32 // slot -> its living row
+	merged  uint32            // rows below it are in the lists
+	recent  [][]byte          // the stored forms of the rows that are not yet
 	marks   []mark
 	deaths  []death // in order
 }
@@ -89,7 +92,8 @@ func buildInverted(tx *bolt.Tx, bucket []byte) *inverted {
 			l.base = append(l.base, posting{row: row, weight: s.values[n]})
 		}
 	}
-	x.marks = []mark{{txid: x.since, rows: uint32(len(x.slots))}}
+	x.merged = uint32(len(x.slots))
+	x.marks = []mark{{txid: x.since, rows: x.merged}}
 	return x
 }
 
@@ -123,7 +127,8 @@ func (x *inverted) apply(txid uint64, changes []vectorChange) {
 	for _, c := range changes {
 		x.kill(txid, c)
 		if c.raw != nil {
-			x.add(c)
+			x.addRow(c.slot)
+			x.recent = append(x.recent, c.raw)
 		}
 	}
 	x.applied = txid
@@ -148,32 +153,53 @@ func (x *inverted) kill(txid uint64, c vectorChange) {
 	delete(x.rowOf, c.slot)
 	atomic.StoreUint64(&x.died[row], txid)
 	x.deaths = append(x.deaths, death{txid: txid, row: row})
+	if row >= x.merged {
+		return
+	}
 	for _, i := range c.old {
 		x.lists[x.ids[i]].dead++
 	}
 }
 
-// add adds a row for a slot's new vector.
-func (x *inverted) add(c vectorChange) {
-	row := x.addRow(c.slot)
-	s := decodeSparse(c.raw)
-	for n, i := range s.indices {
-		at, ok := x.ids[i]
+// maxRecent is how many rows wait to be merged: a search compares them one by
+// one, which takes about a microsecond for three.
+const maxRecent = 2048
+
+// sortRecent returns the non-zeros of the recent rows, by dimension.
+func (x *inverted) sortRecent() []entry {
+	var entries []entry
+	for i, raw := range x.recent {
+		entries = appendEntries(entries, x.merged+uint32(i), raw)
+	}
+	return sortEntries(entries, make([]entry, len(entries)))
+}
+
+// merge puts the recent rows, sorted, into the lists.
+func (x *inverted) merge(entries []entry) {
+	for index, group := range dimensions(entries) {
+		at, ok := x.ids[index]
 		if !ok {
 			at = uint32(len(x.lists))
-			x.ids[i] = at
+			x.ids[index] = at
 			x.lists = append(x.lists, postingList{})
 		}
 		l := &x.lists[at]
-		l.tail = append(l.tail, posting{row: row, weight: s.values[n]})
+		l.tail = slices.Grow(l.tail, len(group))
+		for _, e := range group {
+			l.tail = append(l.tail, posting{row: e.row, weight: e.weight})
+			if x.died[e.row] != 0 {
+				l.dead++
+			}
+		}
 	}
+	x.merged, x.recent = uint32(len(x.slots)), nil // not emptied: readers have it
 }
 
 // wasteful reports whether dead rows are worth sweeping out.
 func (x *inverted) wasteful() bool { return len(x.deaths) > 4096 && len(x.deaths) > len(x.slots)/3 }
 
 // compact returns a copy without the rows that died. It answers only for the
-// newest transaction and later ones.
+// newest transaction and later ones. There must be no recent rows.
 func (x *inverted) compact() *inverted {
 	out := &inverted{since: x.applied, applied: x.applied, ids: map[uint32]uint32{}, rowOf: make(map[uint64]uint32, len(x.rowOf))}
 	newRow := make([]uint32, len(x.slots))
@@ -200,7 +226,8 @@ func (x *inverted) compact() *inverted {
 			}
 		}
 	}
-	out.marks = []mark{{txid: out.since, rows: uint32(len(out.slots))}}
+	out.merged = uint32(len(out.slots))
+	out.marks = []mark{{txid: out.since, rows: out.merged}}
 	return out
 }
 

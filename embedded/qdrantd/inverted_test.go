@@ -1,7 +1,9 @@
 package qdrantd
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -14,8 +16,11 @@ func TestInvertedAgainstModel(t *testing.T) {
 		m := newModel(seed)
 		for range 60 {
 			m.transact()
-			if round%2 == 0 && m.rng.IntN(10) == 0 {
-				m.index = m.index.compact()
+			if m.rng.IntN(4) == 0 {
+				m.index.merge(m.index.sortRecent())
+				if round%2 == 0 && m.rng.IntN(3) == 0 {
+					m.index = m.index.compact()
+				}
 			}
 			for range 3 {
 				m.check(t, m.index.since+m.rng.Uint64N(m.index.applied-m.index.since+1))
@@ -81,7 +86,7 @@ func (m *model) check(t *testing.T, txid uint64) {
 	state, query := m.states[txid], m.vector()
 	query.indices = append(query.indices, 77)
 	query.values = append(query.values, 1)
-	v := m.index.view(txid, query.indices)
+	v := viewOf(m.index, txid, query.indices)
 	if v.n != float64(len(state)) {
 		t.Errorf("transaction %d: %v vectors, want %d", txid, v.n, len(state))
 	}
@@ -109,6 +114,39 @@ func (m *model) check(t *testing.T, txid uint64) {
 	for i, term := range v.terms {
 		if term.df != df[i] {
 			t.Errorf("transaction %d: dimension %d is in %v vectors, want %v", txid, query.indices[i], term.df, df[i])
+		}
+	}
+}
+
+func viewOf(x *inverted, txid uint64, indices []uint32) *postingView {
+	v, merged, recent := x.view(txid, indices)
+	v.addRecent(indices, merged, recent)
+	return v
+}
+
+func TestSortEntries(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 4))
+	for n := range 200 {
+		var entries []entry
+		for row := range uint32(n) {
+			entries = append(entries, entry{index: rng.Uint32() >> rng.IntN(32), row: row})
+		}
+		want := slices.Clone(entries)
+		slices.SortStableFunc(want, func(a, b entry) int { return cmp.Compare(a.index, b.index) })
+		got := sortEntries(entries, make([]entry, n))
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+		var regrouped []entry
+		for index, group := range dimensions(got) {
+			if len(regrouped) > 0 && regrouped[len(regrouped)-1].index == index {
+				t.Errorf("dimension %d comes twice", index)
+			}
+			regrouped = append(regrouped, group...)
+		}
+		if !slices.Equal(regrouped, want) {
+			t.Errorf("regrouped %v, want %v", regrouped, want)
 		}
 	}
 }
@@ -163,7 +201,7 @@ func TestOldMarksAreDropped(t *testing.T) {
 		t.Errorf("answers since transaction %d with %d marks", x.since, len(x.marks))
 	}
 	for _, txid := range []uint64{x.since, x.since + 1, n} {
-		if v := x.view(txid, []uint32{7}); v.n != float64(txid) || v.terms[0].df != float64(txid) {
+		if v := viewOf(x, txid, []uint32{7}); v.n != float64(txid) || v.terms[0].df != float64(txid) {
 			t.Errorf("transaction %d: %v vectors, %v of them with the term", txid, v.n, v.terms[0].df)
 		}
 	}

@@ -97,12 +97,29 @@ func (p *postings) commit(c commit) {
 	p.wake()
 	index := p.index
 	p.mu.Unlock()
-	if index != nil && index.wasteful() { // only this goroutine changes it
-		compacted := index.compact()
-		p.mu.Lock()
-		p.index = compacted
-		p.mu.Unlock()
+	if index != nil {
+		p.tidy(index)
 	}
+}
+
+// tidy merges and compacts the index when that is due. Only the goroutine that
+// commits changes the index, so it may read it without the lock.
+func (p *postings) tidy(index *inverted) {
+	wasteful := index.wasteful()
+	if !wasteful && len(index.recent) < maxRecent {
+		return
+	}
+	entries := index.sortRecent()
+	p.mu.Lock()
+	index.merge(entries)
+	p.mu.Unlock()
+	if !wasteful {
+		return
+	}
+	compacted := index.compact()
+	p.mu.Lock()
+	p.index = compacted
+	p.mu.Unlock()
 }
 
 // wake lets those look again who wait for a commit; p.mu must be held.
@@ -127,6 +144,14 @@ type postingView struct {
 	died  []uint64
 	n     float64 // vectors
 	terms []postingTerm
+	// found are the non-zeros of rows that are not merged yet.
+	found []foundEntry
+}
+
+// foundEntry is a non-zero in the n-th of a view's dimensions.
+type foundEntry struct {
+	n, row uint32
+	weight float32
 }
 
 // postingTerm is one dimension of a view.
@@ -145,8 +170,10 @@ func (p *postings) at(ctx context.Context, txid uint64, indices []uint32) (*post
 			return nil, nil
 		}
 		if p.index.applied >= txid {
-			defer p.mu.RUnlock()
-			return p.index.view(txid, indices), nil
+			v, merged, recent := p.index.view(txid, indices)
+			p.mu.RUnlock()
+			v.addRecent(indices, merged, recent)
+			return v, nil
 		}
 		changed := p.changed
 		p.mu.RUnlock()
@@ -158,12 +185,13 @@ func (p *postings) at(ctx context.Context, txid uint64, indices []uint32) (*post
 	}
 }
 
-// view is at for an index that has the transaction.
-func (x *inverted) view(txid uint64, indices []uint32) *postingView {
+// view is at for an index that has the transaction. Recent rows, which begin
+// with number merged, are yet to be added to it.
+func (x *inverted) view(txid uint64, indices []uint32) (v *postingView, merged uint32, recent [][]byte) {
 	newer := sort.Search(len(x.marks), func(i int) bool { return x.marks[i].txid > txid })
 	rows := x.marks[newer-1].rows
 	later := x.deaths[sort.Search(len(x.deaths), func(i int) bool { return x.deaths[i].txid > txid }):]
-	v := &postingView{
+	v = &postingView{
 		txid: txid, slots: x.slots[:rows], died: x.died[:rows], terms: make([]postingTerm, len(indices)),
 		n: float64(int(x.marks[newer-1].rows) - (len(x.deaths) - len(later))),
 	}
@@ -183,7 +211,25 @@ func (x *inverted) view(txid uint64, indices []uint32) *postingView {
 		t.df = float64(len(t.base) + len(t.tail) - dead)
 		v.terms[n] = t
 	}
-	return v
+	if rows > x.merged {
+		recent = x.recent[:rows-x.merged]
+	}
+	return v, x.merged, recent
+}
+
+// addRecent adds rows to a view that are not in the lists.
+func (v *postingView) addRecent(indices []uint32, merged uint32, recent [][]byte) {
+	for i, raw := range recent {
+		row := merged + uint32(i)
+		if !v.alive(row) {
+			continue
+		}
+		s := decodeSparse(raw)
+		overlap(indices, s.indices, func(n, at int) {
+			v.found = append(v.found, foundEntry{n: uint32(n), row: row, weight: s.values[at]})
+			v.terms[n].df++
+		})
+	}
 }
 
 // frequencies are the number of vectors, and of those with each dimension.
@@ -212,5 +258,8 @@ func (v *postingView) add(scores, weights []float32) {
 		for _, p := range t.tail {
 			scores[p.row] += w * p.weight
 		}
+	}
+	for _, f := range v.found {
+		scores[f.row] += weights[f.n] * f.weight
 	}
 }

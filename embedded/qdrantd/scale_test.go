@@ -31,7 +31,9 @@ func BenchmarkScale(b *testing.B) {
 	for b.Loop() {
 		s := startScale(b)
 		s.load(b)
+		s.more(b, 0, "without indexes in memory")
 		s.queries(b, "after load")
+		s.more(b, 1, "beside indexes in memory")
 		s.ratio(b)
 		s.restart(b)
 		s.queries(b, "after restart")
@@ -39,7 +41,8 @@ func BenchmarkScale(b *testing.B) {
 	}
 }
 
-// scale is a server with generated chunks of 100 tenants: one of them has half.
+// scale is a server with generated chunks: one tenant has half of them, 50 have
+// 1 % each.
 type scale struct {
 	dir    string
 	cmd    *exec.Cmd
@@ -123,6 +126,7 @@ func (s *scale) usage() (anon int, cpu time.Duration) {
 func (s *scale) load(b *testing.B) {
 	b.Helper()
 	batches := *scalePoints / load.Batch
+	_, before := s.usage()
 	s.corpus.Tenants = 1
 	first, err := s.corpus.Upsert(b.Context(), s.store, s.idx, 0, batches/2, 2)
 	if err != nil {
@@ -135,7 +139,32 @@ func (s *scale) load(b *testing.B) {
 		b.Fatal(err)
 	}
 	took := first + second
-	s.log("stored %d chunks in %s: %.0f/s", batches*load.Batch, took.Round(time.Millisecond), float64(batches*load.Batch)/took.Seconds())
+	s.stored("into an empty collection", batches, took, before)
+}
+
+// stored logs how long storing took.
+func (s *scale) stored(where string, batches int, took, cpuBefore time.Duration) {
+	_, cpu := s.usage()
+	n := float64(batches * load.Batch)
+	s.log("stored %.0f chunks %s in %s: %.0f/s, %.0f us cpu each", n, where, took.Round(time.Millisecond), n/took.Seconds(), float64((cpu-cpuBefore).Microseconds())/n)
+}
+
+// more stores the n-th lot of more chunks, and then the same ones again.
+func (s *scale) more(b *testing.B, n int, where string) {
+	b.Helper()
+	const batches = 40
+	from := *scalePoints/load.Batch + n*batches
+	_, before := s.usage()
+	took, err := s.corpus.Upsert(b.Context(), s.store, s.idx, from, from+batches, 2)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.stored(where, batches, took, before)
+	_, before = s.usage()
+	if took, err = s.corpus.Upsert(b.Context(), s.store, s.idx, from, from+batches, 2); err != nil {
+		b.Fatal(err)
+	}
+	s.stored("again, "+where, batches, took, before)
 }
 
 // query is one question to all lists.

@@ -207,3 +207,16 @@ func TestOtherLanguages(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkCheck is a long answer that cites all of its many sources.
+func BenchmarkCheck(b *testing.B) {
+	var sources []event.Source
+	for n := range 20 {
+		sources = append(sources, source(n+1, strings.Repeat(weirText+" ", 20)))
+	}
+	answer := strings.Repeat("A weir raises the level of the river [1-20]. ", 200)
+	c := New()
+	for b.Loop() {
+		c.Check(answer, sources)
+	}
+}

@@ -31,10 +31,11 @@ func New() *Checker { return &Checker{sparse: sparse.New()} }
 // are there, or a number of theirs is not. A number that is none of the sources
 // cites nothing, nor does one in code. The returned sources have no text.
 func (c *Checker) Check(answer string, sources []event.Source) (citations []event.Source, unsupported []string) {
-	cited := map[int]*event.Source{}
+	cited := map[int]*reading{}
 	for _, s := range statements(answer) {
 		var known []event.Source
 		best := 0.0
+		want := c.terms(s.text)
 		for _, n := range s.cites {
 			i := slices.IndexFunc(sources, func(s event.Source) bool { return s.Number == n })
 			if i < 0 {
@@ -42,15 +43,9 @@ func (c *Checker) Check(answer string, sources []event.Source) (citations []even
 			}
 			known = append(known, sources[i])
 			if cited[n] == nil {
-				source := sources[i]
-				source.Text = ""
-				cited[n] = &source
+				cited[n] = c.read(sources[i])
 			}
-			quote, support := c.support(s.text, sources[i].Text)
-			if support > cited[n].Support {
-				cited[n].Quote, cited[n].Support = quote, support
-			}
-			best = max(best, support)
+			best = max(best, cited[n].support(c, s.text, want))
 		}
 		if len(known) > 0 && (best < MinSupport || !holdNumbers(known, s.text)) {
 			unsupported = append(unsupported, s.text)
@@ -58,40 +53,73 @@ func (c *Checker) Check(answer string, sources []event.Source) (citations []even
 	}
 	for _, s := range sources {
 		if found := cited[s.Number]; found != nil {
-			citations = append(citations, *found)
+			citations = append(citations, found.citation)
 		}
 	}
 	return citations, unsupported
 }
 
-// support finds the part of a source that holds most of a statement: what the
-// statement quotes word by word, else the best sentence, or the best two in a row
-// where one is not enough.
-func (c *Checker) support(statement, source string) (quote string, share float64) {
-	want := c.terms(statement)
-	var before terms
-	var pair string
-	pairShare, from, start := 0.0, 0, 0
-	for _, end := range borders(source) {
-		have := c.terms(source[start:end])
-		if alone := want.in(have); alone > share {
-			quote, share = source[start:end], alone
-		}
-		if both := want.in(before, have); both > pairShare {
-			pair, pairShare = source[from:end], both
-		}
-		before, from, start = have, start, end
-	}
-	if share < MinSupport && pairShare > share {
-		quote, share = pair, pairShare
-	}
-	if span := quoted(statement, source); span != "" {
-		quote, share = span, max(share, want.in(c.terms(span)))
-	}
-	return short(quote), share
+// reading is a source that is cited, read once.
+type reading struct {
+	citation  event.Source // without the text
+	text      string
+	sentences []span
 }
 
-// terms are the words of a text, and the pieces of its words.
+// span is a sentence of a source.
+type span struct {
+	start, end int
+	terms      terms
+}
+
+func (c *Checker) read(source event.Source) *reading {
+	r := &reading{citation: source, text: source.Text}
+	r.citation.Text = ""
+	start := 0
+	for _, end := range borders(r.text) {
+		r.sentences = append(r.sentences, span{start, end, c.terms(r.text[start:end])})
+		start = end
+	}
+	return r
+}
+
+// support says how well the source supports a statement, and quotes the part that
+// does if no other statement is supported better.
+func (r *reading) support(c *Checker, statement string, want terms) float64 {
+	quote, share := r.best(want)
+	if exact := quoted(statement, r.text); exact != "" {
+		quote, share = exact, max(share, want.in(c.terms(exact)))
+	}
+	if share > r.citation.Support {
+		r.citation.Quote, r.citation.Support = short(quote), share
+	}
+	return share
+}
+
+// best finds the sentence that holds most of a statement, or the two in a row where
+// one is not enough.
+func (r *reading) best(want terms) (quote string, share float64) {
+	var before span
+	var pair string
+	pairShare := 0.0
+	for i, s := range r.sentences {
+		if alone := want.in(s.terms); alone > share {
+			quote, share = r.text[s.start:s.end], alone
+		}
+		if i > 0 {
+			if both := want.in(before.terms, s.terms); both > pairShare {
+				pair, pairShare = r.text[before.start:s.end], both
+			}
+		}
+		before = s
+	}
+	if share < MinSupport && pairShare > share {
+		return pair, pairShare
+	}
+	return quote, share
+}
+
+// terms are the words of a text, and the pieces of its words, each in order.
 type terms struct{ words, pieces []uint32 }
 
 func (c *Checker) terms(text string) terms {
@@ -112,7 +140,10 @@ func (t terms) in(texts ...terms) float64 {
 	}
 	n := 0
 	for _, term := range want {
-		if slices.ContainsFunc(texts, func(have terms) bool { return slices.Contains(list(have), term) }) {
+		if slices.ContainsFunc(texts, func(have terms) bool {
+			_, has := slices.BinarySearch(list(have), term)
+			return has
+		}) {
 			n++
 		}
 	}

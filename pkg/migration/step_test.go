@@ -131,7 +131,7 @@ func TestReturnAndEnd(t *testing.T) {
 		migration.Switched: {Model: "new", Drop: "old"}, migration.Back: {Model: "old", Drop: "new"},
 		migration.Failed: {Model: "old", Drop: "new"}, migration.Refused: {Model: "old", Drop: "new"}, migration.Quoted: {Model: "old", Drop: "new"},
 	} {
-		s, want := in(phase), want
+		s := in(phase)
 		want.V, want.Updated = event.Version, start.UTC()
 		if err := s.End(start); err != nil || !reflect.DeepEqual(s, want) {
 			t.Errorf("end when %q: %+v (%v), want %+v", phase, s, err, want)

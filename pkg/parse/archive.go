@@ -14,6 +14,14 @@ import (
 	"golang.org/x/net/html/charset"
 )
 
+const (
+	// maxXMLDepth bounds the nesting of elements, each of which costs memory;
+	// documents have some tens.
+	maxXMLDepth = 10_000
+	// maxTag bounds the size of a tag with its attributes, in bytes.
+	maxTag = 1 << 20
+)
+
 // archive is a ZIP archive whose files are unpacked within the limits.
 type archive struct {
 	w     *work
@@ -76,9 +84,9 @@ func (a *archive) xml(ctx context.Context, name string, visit func(xml.Token) er
 		return err
 	}
 	defer func() { _ = rc.Close() }()
-	d := xml.NewDecoder(rc)
+	d := xml.NewDecoder(limitTags(rc))
 	d.CharsetReader = charset.NewReaderLabel
-	for {
+	for depth := 0; ; {
 		t, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -86,10 +94,47 @@ func (a *archive) xml(ctx context.Context, name string, visit func(xml.Token) er
 		if err != nil {
 			return broken(err, "file "+cutText(name)+" of the archive")
 		}
+		switch t.(type) {
+		case xml.StartElement:
+			depth++
+		case xml.EndElement:
+			depth--
+		}
+		if depth > maxXMLDepth {
+			return broken(fmt.Errorf("its elements are nested deeper than %d", maxXMLDepth), "file "+cutText(name)+" of the archive")
+		}
 		if err := visit(t); err != nil {
 			return err
 		}
 	}
+}
+
+// limitTags returns r, failing within a tag longer than maxTag: every attribute
+// costs a decoder more memory than the file.
+func limitTags(r io.Reader) io.Reader {
+	inTag, size := false, 0
+	return readerFunc(func(p []byte) (int, error) {
+		n, err := r.Read(p)
+		for rest := p[:n]; len(rest) > 0; {
+			mark := byte('<')
+			if inTag {
+				mark = '>'
+			}
+			i := bytes.IndexByte(rest, mark)
+			if inTag {
+				size += len(rest)
+			}
+			if i < 0 {
+				break
+			}
+			rest = rest[i+1:]
+			inTag, size = !inTag, 0
+		}
+		if size > maxTag {
+			return 0, fmt.Errorf("it has a tag longer than %d bytes", maxTag)
+		}
+		return n, err
+	})
 }
 
 // relations returns the targets of the relations of a part of an Office file

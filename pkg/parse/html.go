@@ -19,6 +19,10 @@ const (
 	// maxTags is the most tags of which a tree is built, of some 500 bytes a
 	// tag; beyond it the text is read without one.
 	maxTags = 300_000
+	// maxElements and maxNested are how deep elements, and among them lists,
+	// their items and quotes, are followed. Pages have some 30 and 6.
+	maxElements = 64
+	maxNested   = 16
 	// minArticle is the least share, in percent, of the text outside of links
 	// that the main part must hold to be taken for the page.
 	minArticle = 50
@@ -44,7 +48,7 @@ func (w *work) readHTML(ctx context.Context, in Input) (content, error) {
 	c.title = pageTitle(root)
 	c.addMeta("author", metaContent(root, "author"))
 	c.addMeta("date", metaContent(root, "date"))
-	tidy(root)
+	tidy(root, 0, 0)
 	if c.text, err = pageMarkdown(ctx, root); err != nil {
 		return content{}, broken(err, "HTML page")
 	}
@@ -55,10 +59,11 @@ func (w *work) readHTML(ctx context.Context, in Input) (content, error) {
 	return c, nil
 }
 
-// htmlTree returns the tree of a page, nil if it is too large or too deeply
-// nested for one (html.Parse refuses more than 512 open elements).
+// htmlTree returns the tree of a page, nil if it has too many or too large tags
+// or is too deeply nested for one (html.Parse refuses more than 512 open
+// elements).
 func htmlTree(text string) *html.Node {
-	if strings.Count(text, "<") > maxTags {
+	if strings.Count(text, "<") > maxTags || longTag(text) {
 		return nil
 	}
 	root, err := html.Parse(strings.NewReader(text))
@@ -66,6 +71,22 @@ func htmlTree(text string) *html.Node {
 		return nil
 	}
 	return root
+}
+
+// longTag reports whether text has a tag longer than maxTag.
+func longTag(text string) bool {
+	for {
+		i := strings.IndexByte(text, '<')
+		if i < 0 {
+			return false
+		}
+		text = text[i+1:]
+		end := strings.IndexByte(text, '>')
+		if end > maxTag || end < 0 && len(text) > maxTag {
+			return true
+		}
+		text = text[max(end, 0):]
+	}
 }
 
 // chapterMarkdown returns all of a page as Markdown, and its title.
@@ -82,7 +103,7 @@ func chapterMarkdown(ctx context.Context, data []byte) (md, title string, err er
 		return m.b.String(), title, nil
 	}
 	title = elementText(find(root, atom.Title))
-	tidy(root)
+	tidy(root, 0, 0)
 	md, err = nodeMarkdown(ctx, root)
 	return md, title, err
 }
@@ -165,24 +186,74 @@ func restoreAngles(md string) string {
 	return b.String()
 }
 
-// tidy removes what a page doesn't show, and makes links and images their text:
-// addresses are noise to search, and the converter's output must not grow
-// beyond its input.
-func tidy(n *html.Node) {
+// tidy removes what a page doesn't show and makes images their text. Elements
+// nested deeper than maxElements, and lists and quotes deeper than maxNested,
+// are replaced by what they hold: readability and the converter take time for
+// every level of every text.
+func tidy(n *html.Node, elements, nested int) {
 	for c := n.FirstChild; c != nil; {
 		next := c.NextSibling
+		inner := nested
+		if isNesting(c.DataAtom) {
+			inner++
+		}
 		switch {
 		case c.Type == html.CommentNode, c.Type == html.ElementNode && hidden(c.Data, c.Attr):
 			n.RemoveChild(c)
 		case c.Type == html.ElementNode && c.DataAtom == atom.Img:
 			n.InsertBefore(&html.Node{Type: html.TextNode, Data: attr(c, "alt")}, c)
 			n.RemoveChild(c)
+		case c.FirstChild != nil && (elements >= maxElements || inner > maxNested):
+			next = unwrap(c)
 		default:
 			plainAttributes(c)
-			tidy(c)
+			tidy(c, elements+1, inner)
 		}
 		c = next
 	}
+	joinTexts(n)
+}
+
+// joinTexts makes neighbouring texts one, as a parser leaves them: the
+// converter's time grows with the square of their number.
+func joinTexts(n *html.Node) {
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.Type != html.TextNode || c.NextSibling == nil || c.NextSibling.Type != html.TextNode {
+			continue
+		}
+		var b strings.Builder
+		b.WriteString(c.Data)
+		for s := c.NextSibling; s != nil && s.Type == html.TextNode; s = c.NextSibling {
+			b.WriteString(s.Data)
+			n.RemoveChild(s)
+		}
+		c.Data = b.String()
+	}
+}
+
+// isNesting reports elements whose text the converter indents.
+func isNesting(a atom.Atom) bool {
+	switch a {
+	case atom.Ul, atom.Ol, atom.Li, atom.Blockquote, atom.Dl, atom.Dd:
+		return true
+	}
+	return false
+}
+
+// unwrap replaces an element by what it holds, between blanks if it is a block,
+// and returns the first of that.
+func unwrap(n *html.Node) *html.Node {
+	first := n.FirstChild
+	for c := n.FirstChild; c != nil; c = n.FirstChild {
+		n.RemoveChild(c)
+		n.Parent.InsertBefore(c, n)
+	}
+	if isBlock(n.DataAtom) {
+		n.Parent.InsertBefore(&html.Node{Type: html.TextNode, Data: " "}, first)
+		n.Parent.InsertBefore(&html.Node{Type: html.TextNode, Data: " "}, n)
+	}
+	n.Parent.RemoveChild(n)
+	return first
 }
 
 // plainAttributes takes from an element what would be written as an address or

@@ -90,6 +90,8 @@ func TestBroken(t *testing.T) {
 	}{
 		{"cut archive", parse.Input{Name: "a.docx", Data: docx[:len(docx)/2]}, "can't be read: zip: not a valid zip file"},
 		{"bad xml", parse.Input{Data: docxOf(t, "<w:p></w:x>")}, "word/document.xml of the archive can't be read: XML syntax error"},
+		{"deep xml", parse.Input{Data: docxOf(t, strings.Repeat("<x>", 20_000))}, "nested deeper than 10000"},
+		{"long tag", parse.Input{Data: docxOf(t, "<x "+strings.Repeat("a='' ", 300_000)+"/>")}, "a tag longer than 1048576 bytes"},
 		{"no content", parse.Input{Data: zipOf(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"})}, `no file "content.xml"`},
 		{"other archive", parse.Input{Data: zipOf(t, map[string]string{"a.txt": "x"})}, "ZIP archive that is no document"},
 		{"cut gzip", parse.Input{Data: gzipOf(t, strings.Repeat("abc", 100))[:20]}, "gzip file can't be read"},

@@ -221,7 +221,8 @@ func (r *mailReader) leaf(ctx context.Context, h textproto.MIMEHeader, mt string
 	}
 	text, _, err := decode(data, declaredCharset(format(mt), Input{MediaType: r.contentType(h), Data: data}))
 	if err != nil {
-		return err
+		r.out.paragraph("(a part is not read: " + asError(ctx, err).Message + ")")
+		return nil //nolint:nilerr // the other parts still count
 	}
 	if mt == "text/plain" {
 		r.out.paragraph(text)
@@ -233,7 +234,7 @@ func (r *mailReader) leaf(ctx context.Context, h textproto.MIMEHeader, mt string
 		r.out.paragraph(text)
 		return nil
 	}
-	tidy(root)
+	tidy(root, 0, 0)
 	md, err := nodeMarkdown(ctx, root)
 	r.out.markdown(md)
 	return err

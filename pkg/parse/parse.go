@@ -56,8 +56,8 @@ type Input struct {
 type PDF interface {
 	// Pages returns the text of every page, in reading order. A blank line
 	// ends a paragraph, a line "# …" to "###### …" is a heading. It fails with
-	// ErrPassword for an encrypted file and *PagesError over max pages.
-	Pages(ctx context.Context, data []byte, max int) ([]string, error)
+	// ErrPassword for an encrypted file and *PagesError over limit pages.
+	Pages(ctx context.Context, data []byte, limit int) ([]string, error)
 }
 
 // Block is one top-level block of a document.

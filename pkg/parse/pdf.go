@@ -28,7 +28,7 @@ func (w *work) readPDF(ctx context.Context, data []byte) (content, error) {
 		j.page(i+1, cleanText(text))
 	}
 	j.flush()
-	c.text, c.pages = j.out.b.String(), j.ends()
+	c.text, c.pages = j.out.b.String(), j.pages
 	if strings.TrimSpace(c.text) == "" {
 		return content{}, event.Invalid(field, "run OCR on it first and send the result",
 			"PDF file has no text layer: its %d pages are images", len(pages))
@@ -72,8 +72,9 @@ func (j *joiner) page(number int, text string) {
 			j.flush()
 		case line[0] == '#' && isMarkup(line):
 			j.flush()
-			j.begin(number)
+			before := j.out.b.Len()
 			j.out.heading(len(line)-len(strings.TrimLeft(line, "#")), strings.TrimLeft(line, "#"))
+			j.wrote(number, before)
 		default:
 			j.line(number, line)
 		}
@@ -208,33 +209,24 @@ func (j *joiner) flush() {
 	if j.para.Len() == 0 {
 		return
 	}
-	j.begin(j.from)
+	before := j.out.b.Len()
 	j.out.paragraph(j.para.String())
+	j.wrote(j.from, before)
 	j.para.Reset()
 	j.last = ""
 }
 
-// begin notes that the next block is the first of a page, if it is.
-func (j *joiner) begin(number int) {
-	if n := len(j.pages); n > 0 && j.pages[n-1].Number >= number {
+// wrote notes that a block of a page was written after the first before bytes.
+func (j *joiner) wrote(number, before int) {
+	end := j.out.b.Len()
+	if end == before {
 		return
 	}
-	start := j.out.b.Len()
-	if start > 0 {
-		start += len("\n\n")
-	}
-	j.pages = append(j.pages, Page{Number: number, Start: start})
-}
-
-// ends returns the pages: each ends where the next begins.
-func (j *joiner) ends() []Page {
-	size := j.out.b.Len()
-	for i := range j.pages {
-		end := size
-		if i+1 < len(j.pages) {
-			end = j.pages[i+1].Start - len("\n\n")
+	if n := len(j.pages); n == 0 || j.pages[n-1].Number < number {
+		if before > 0 {
+			before += len("\n\n")
 		}
-		j.pages[i].End = end
+		j.pages = append(j.pages, Page{Number: number, Start: before})
 	}
-	return j.pages
+	j.pages[len(j.pages)-1].End = end
 }

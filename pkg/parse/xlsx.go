@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"context"
+	"strings"
 
 	"github.com/xuri/excelize/v2"
 )
@@ -18,15 +19,10 @@ func (w *work) readXlsx(ctx context.Context, data []byte) (content, error) {
 	if err := a.properties(ctx, &c, "docProps/core.xml"); err != nil {
 		return content{}, err
 	}
-	// excelize unpacks all files into memory and refuses by the sizes in their
-	// headers, which archive/zip enforces; equal limits keep it off the disk.
-	size := int64(max(w.limits.MaxText-w.unpacked, 1))
-	for _, f := range a.files {
-		if size -= int64(min(f.UncompressedSize64, uint64(w.limits.MaxText)+1)); size < 0 {
-			return content{}, tooLarge(errText, "document unpacks to more than %d bytes (MaxText)", w.limits.MaxText)
-		}
+	if err := checkWorkbook(ctx, a); err != nil {
+		return content{}, err
 	}
-	limit := int64(w.limits.MaxText)
+	limit := int64(w.limits.MaxText) // equal limits keep excelize off the disk
 	f, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{UnzipSizeLimit: limit, UnzipXMLSizeLimit: limit})
 	if err != nil {
 		return content{}, broken(err, "workbook")
@@ -50,6 +46,29 @@ func (w *work) readXlsx(ctx context.Context, data []byte) (content, error) {
 	}
 	c.text = out.b.String()
 	return c, nil
+}
+
+// maxTableTags bounds the tags of the parts of a workbook that excelize keeps in
+// memory, such as its strings; sheets are streamed.
+const maxTableTags = 8 << 20
+
+// checkWorkbook unpacks all files once, as excelize will do, to count them
+// against the limits.
+func checkWorkbook(ctx context.Context, a *archive) error {
+	tags := 0
+	for name := range a.files {
+		data, err := a.read(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(name, "xl/worksheets/") {
+			tags += bytes.Count(data, []byte("<"))
+		}
+	}
+	if tags > maxTableTags {
+		return tooLarge(errText, "workbook has %d tags beside its sheets, the limit is %d", tags, maxTableTags)
+	}
+	return nil
 }
 
 // sheetRows returns the rows of a sheet that have a value. cells counts those

@@ -177,9 +177,10 @@ func (s *Service) ensure(ctx context.Context) error {
 		}
 	}
 	now, ok, err := s.vectors.Current(ctx, vector.DefaultIndex)
-	if err == nil && ok && now.Model != places[0].Model && len(places) == 1 {
-		err = event.Invalid("WEIR_EMBEDDER_MODEL", fmt.Sprintf("set it to %s, and change models by: weir migrate --to %s", now.Model, places[0].Model),
-			"is %q, but the index holds vectors of %q", places[0].Model, now.Model)
+	if want := places[0]; err == nil && ok && now != want && len(places) == 1 {
+		err = &event.Error{Class: event.ClassInvalid, Field: "WEIR_EMBEDDER_MODEL", Err: vector.ErrDimension,
+			Message: fmt.Sprintf("is %q of dimension %d, but the index holds vectors of %q of dimension %d", want.Model, want.Dimension, now.Model, now.Dimension),
+			Hint:    fmt.Sprintf("set it back, and change models by: weir migrate --to %s", want.Model)}
 	}
 	return err
 }

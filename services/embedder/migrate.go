@@ -126,7 +126,7 @@ func (m *migrator) follow(ctx context.Context, state *migration.State) error {
 	if err != nil {
 		return err
 	}
-	if ok && now.Model != place.Model {
+	if ok && now != place {
 		if err := m.s.vectors.Switch(ctx, place); err != nil {
 			return fmt.Errorf("switching to the index of %s: %w", place.Model, err)
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
-	"github.com/weir-dev/weir/pkg/rerank"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -90,7 +89,7 @@ func TestCoverageDecides(t *testing.T) {
 		for _, abstain := range []*float64{nil, ptr(0), ptr(0.3), ptr(1)} {
 			job := question(text)
 			job.RAG.Abstain = abstain
-			below := rerank.Abstain
+			below := abstainByWords
 			if abstain != nil {
 				below = *abstain
 			}
@@ -121,7 +120,7 @@ func TestAbstain(t *testing.T) {
 		lists           []vector.List
 		want            float64
 	}{
-		{"default, words", nil, nil, -1, words, rerank.Abstain},
+		{"default, words", nil, nil, -1, words, abstainByWords},
 		{"default, meaning", nil, nil, -1, all, 0},
 		{"setting", nil, nil, 0.7, all, 0.7},
 		{"setting off", nil, nil, 0, words, 0},

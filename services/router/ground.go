@@ -65,10 +65,13 @@ func (s *Service) abstain(q *lookup, found *retrieved) float64 {
 		return s.cfg.AbstainBelow
 	}
 	if found.byWords() {
-		return rerank.Abstain
+		return abstainByWords
 	}
 	return 0
 }
+
+// abstainByWords is the default where only words were searched.
+const abstainByWords = rerank.Abstain
 
 // byWords says that nothing was found by meaning.
 func (r *retrieved) byWords() bool { return !slices.Contains(r.lists, vector.Dense) }

@@ -11,16 +11,13 @@ import (
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/rerank"
+	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
-const (
-	// rerankTop is how many passages a reranker sees: 50 are no better than 20.
-	rerankTop = 20
-	// staleTries is how often a search is repeated because a document it found got
-	// a new version meanwhile.
-	staleTries = 3
-)
+// staleTries is how often a search is made because a document it found got a new
+// version meanwhile.
+const staleTries = 3
 
 // lookup is what is looked up.
 type lookup struct {
@@ -91,11 +88,6 @@ func (s *Service) retrieve(ctx context.Context, q *lookup, receipt *event.Receip
 		return nil, err
 	}
 	r.passages = r.passages[:min(len(r.passages), q.topK)]
-	texts := make([]string, len(r.passages))
-	for i, p := range r.passages {
-		texts[i] = p.Chunk.Prefix + p.Chunk.Text
-	}
-	r.coverage = rerank.Coverage(q.text, texts)
 	return r, nil
 }
 
@@ -103,7 +95,8 @@ func (s *Service) retrieve(ctx context.Context, q *lookup, receipt *event.Receip
 func (s *Service) query(ctx context.Context, q *lookup, receipt *event.Receipt) (vector.Query, vector.Index, error) {
 	query := vector.Query{
 		Scope: q.scope(), Filter: vector.Filter{Readers: q.rag.Readers, Metadata: q.rag.Filter},
-		Weights: weights(q.col.Weights), Fusion: vector.Fusion(cmp.Or(q.col.Fusion, catalog.FusionDBSF)), TopK: max(2*q.topK, rerankTop), Scores: true,
+		Weights: weights(q.col.Weights), Fusion: vector.Fusion(cmp.Or(q.col.Fusion, catalog.FusionDBSF)), TopK: max(2*q.topK, rerank.Depth),
+		Candidates: sparse.Candidates, Scores: true,
 	}
 	query.BM25, query.Grams = s.sparse.Query(q.text)
 	place, model, err := s.place(ctx)
@@ -126,15 +119,16 @@ func (s *Service) query(ctx context.Context, q *lookup, receipt *event.Receipt) 
 	return query, place, nil
 }
 
-// weights are those that a collection sets.
+// weightDense is that of a real embedding model: as much as both lists of words.
+const weightDense = sparse.WeightBM25 + sparse.WeightGrams
+
+// weights are those that a collection sets, or the defaults.
 func weights(w catalog.Weights) map[vector.List]float64 {
-	out := map[vector.List]float64{}
-	for list, weight := range map[vector.List]float64{vector.Dense: w.Dense, vector.BM25: w.BM25, vector.Grams: w.Grams} {
-		if weight > 0 {
-			out[list] = weight
-		}
+	return map[vector.List]float64{
+		vector.Dense: cmp.Or(w.Dense, weightDense),
+		vector.BM25:  cmp.Or(w.BM25, sparse.WeightBM25),
+		vector.Grams: cmp.Or(w.Grams, sparse.WeightGrams),
 	}
-	return out
 }
 
 // place is the index that answers, and its model.
@@ -220,28 +214,30 @@ func (s *Service) storeDown(ctx context.Context, err error) error {
 }
 
 // order reranks: by the model that the collection names, or by features of
-// question and passage.
+// question and passage. It also says how much of the question the passages cover.
 func (s *Service) order(ctx context.Context, q *lookup, r *retrieved, receipt *event.Receipt) error {
-	if len(r.passages) < 2 || q.col.Rerank == catalog.RerankNone {
+	top := r.passages[:min(len(r.passages), rerank.Depth)]
+	reading := s.ranker.Read(q.text, candidates(top))
+	r.coverage = reading.Coverage()
+	if len(top) < 2 || q.col.Rerank == catalog.RerankNone {
 		return nil
 	}
-	top := r.passages[:min(len(r.passages), rerankTop)]
 	var scores []float64
-	var err error
-	if model := q.col.Rerank; model != "" && model != catalog.RerankLinear {
-		texts := make([]string, len(top))
-		for i, p := range top {
-			texts[i] = p.Chunk.Prefix + p.Chunk.Text
-		}
+	switch model := cmp.Or(q.col.Rerank, catalog.RerankLinear); {
+	case model != catalog.RerankLinear:
 		r.reranker = model
-		if scores, err = s.rerank(ctx, model, q.text, texts, receipt); err != nil {
+		var err error
+		if scores, err = s.rerank(ctx, model, q.text, texts(top), receipt); err != nil {
 			return err
 		}
-	} else if scores = linear(q.text, top); scores != nil {
+	case reading.Question():
 		r.reranker = catalog.RerankLinear
-	}
-	if scores == nil {
-		return nil
+		scores = make([]float64, len(top))
+		for _, ranked := range reading.Order() {
+			scores[ranked.Index] = ranked.Score
+		}
+	default:
+		return nil // what is no question keeps the store's order
 	}
 	for i := range top {
 		top[i].rerank = &scores[i]
@@ -250,4 +246,21 @@ func (s *Service) order(ctx context.Context, q *lookup, r *retrieved, receipt *e
 	return nil
 }
 
-func linear(string, []passage) []float64 { return nil }
+func texts(passages []passage) []string {
+	out := make([]string, len(passages))
+	for i, p := range passages {
+		out[i] = p.Chunk.Prefix + p.Chunk.Text
+	}
+	return out
+}
+
+func candidates(passages []passage) []rerank.Candidate {
+	out := make([]rerank.Candidate, len(passages))
+	for i, p := range passages {
+		out[i] = rerank.Candidate{
+			Title: p.Chunk.Title, Section: p.Chunk.Section, Text: p.Chunk.Text, Score: float64(p.Score),
+			BM25: float64(p.Lists[vector.BM25].Score), Grams: float64(p.Lists[vector.Grams].Score),
+		}
+	}
+	return out
+}

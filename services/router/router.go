@@ -17,6 +17,7 @@ import (
 	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/platform"
+	"github.com/weir-dev/weir/pkg/rerank"
 	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
@@ -31,6 +32,7 @@ type Service struct {
 	store   searcher
 	rows    *manifest.Rows
 	sparse  *sparse.Encoder
+	ranker  *rerank.Ranker
 	queries *queries
 	metrics *metrics
 	ports   Ports
@@ -74,7 +76,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: ports.Store, rows: manifest.NewRows(b), sparse: sparse.New(),
+	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: ports.Store, rows: manifest.NewRows(b), sparse: sparse.New(), ranker: rerank.New(),
 		ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
 	s.queries = newQueries(s, cfg.InteractiveSlots)
 	s.guard, err = guard.For(p, "router", b, guard.Config{Catalog: ports.Catalog, Dial: noCalls, Project: true})
