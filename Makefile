@@ -18,10 +18,10 @@ RACE = $(error CI=true needs the race detector: install a C compiler)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint tidy generate verify bench bench-limits e2e clean
+.PHONY: help build demo test lint tidy generate verify bench bench-limits bench-retrieval e2e clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build the weir binary and the services into build/
 	@mkdir -p $(BUILD)
@@ -58,6 +58,10 @@ bench-limits: ## Measure fleets of workers under a provider's limits beside simp
 	@mkdir -p $(BUILD)/bench
 	$(GO) build -o $(BUILD)/limits ./test/limits
 	$(BUILD)/limits -out $(BUILD)/bench -svg docs/limits.svg
+
+bench-retrieval: ## Measure what is found without a model, by data set and language (2 minutes)
+	@mkdir -p $(BUILD)/bench
+	$(GO) run ./test/bench/retrieval -out $(BUILD)/bench
 
 e2e: ## Run the end-to-end and crash tests only
 	$(GO) test $(RACE) -count=1 -timeout 15m ./test/e2e/... ./test/chaos/... ./test/faults/...

@@ -67,17 +67,25 @@ func (x *Reading) SentenceFeatures(of Sentence) []float64 {
 // Abstain is the coverage below which a collection most likely has no answer.
 const Abstain = 0.5
 
-// Coverage is how much of the question, weighted by how rare its words are, the
-// best two sentences of one passage speak of, 0 to 1. A question the collection
-// has no answer to has less; see [Abstain].
+// Coverage is how much of the question, weighted by how rare its words are, two
+// sentences of one passage speak of (its best, and the one that adds most), with
+// its title; 0 to 1. A question the collection has no answer to has less, see
+// [Abstain].
 func (x *Reading) Coverage() float64 {
 	best := 0.0
-	for _, p := range x.passages {
-		for i, a := range p.sentences {
-			for _, b := range p.sentences[i:] {
-				best = max(best, x.share(p.title|a.found|b.found))
+	for i := range x.passages {
+		p := &x.passages[i]
+		found, share := p.title, 0.0
+		for range 2 {
+			next := found
+			for _, s := range p.sentences {
+				if with := x.share(found | s.found); with > share {
+					next, share = found|s.found, with
+				}
 			}
+			found = next
 		}
+		best = max(best, share)
 	}
 	return best
 }

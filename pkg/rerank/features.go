@@ -21,22 +21,17 @@ const denseLength = 30
 // average (1 for side by side), both weighted by IDF.
 func (x *Reading) nearness(s *part) (pairs, near float64) {
 	all := 0.0
-	for t := 1; t < len(x.idf); t++ {
+	for t, distance := range distances(s.hits, len(x.idf)) {
+		if t == 0 {
+			continue // has none before it
+		}
 		weight := x.idf[t-1] + x.idf[t]
 		all += weight
-		nearest := math.MaxInt
-		for _, a := range s.hits {
-			for _, b := range s.hits {
-				if a.term == t-1 && b.term == t {
-					nearest = min(nearest, max(a.position-b.position, b.position-a.position))
-				}
-			}
-		}
-		if nearest == math.MaxInt {
+		if distance == 0 {
 			continue
 		}
-		near += weight / float64(max(1, nearest))
-		if nearest <= 2 {
+		near += weight / float64(distance)
+		if distance <= 2 {
 			pairs += weight
 		}
 	}
@@ -46,15 +41,32 @@ func (x *Reading) nearness(s *part) (pairs, near float64) {
 	return pairs / all, near / all
 }
 
-// The passage's features, by name; see [Reading.Features].
-func featureNames() []string {
-	return []string{"first stage", "bm25", "grams", "coverage", "sentence coverage", "sentence and title coverage",
-		"two-sentence coverage", "pairs", "proximity", "title", "surface", "numbers", "answer type", "length",
-		"sentence density", "first stage x sentence coverage", "rank"}
+// distances are, by term, how near it comes to the term before it, 0 for never.
+func distances(hits []hit, terms int) []int {
+	nearest := make([]int, terms)
+	last := make([]int, terms) // where each was seen last, from 1
+	for _, h := range hits {
+		last[h.term] = h.position + 1
+		for _, later := range []int{h.term, h.term + 1} {
+			if later == 0 || later >= terms || last[later] == 0 || last[later-1] == 0 {
+				continue
+			}
+			distance := max(last[later]-last[later-1], last[later-1]-last[later])
+			if nearest[later] == 0 || distance < nearest[later] {
+				nearest[later] = distance
+			}
+		}
+	}
+	return nearest
 }
 
-// FeatureNames are the names of [Reading.Features].
-func FeatureNames() []string { return featureNames() }
+// FeatureNames are the names of [Reading.Features]. The length of a passage is
+// not among them: it says more about how a set was made than about what answers.
+func FeatureNames() []string {
+	return []string{"first stage", "bm25", "grams", "coverage", "sentence coverage", "sentence and title coverage",
+		"two-sentence coverage", "pairs", "proximity", "title", "surface", "numbers", "answer type",
+		"sentence density", "first stage x sentence coverage", "rank"}
+}
 
 // Features are those of candidate i, each about 0 to 1; for training.
 func (x *Reading) Features(i int) []float64 {
@@ -76,8 +88,7 @@ func (x *Reading) Features(i int) []float64 {
 		}
 	}
 	return []float64{first, bm25, grams, x.share(p.found), cover, inTitle, two, pairs, near, x.share(p.title),
-		x.share(p.exact), x.share(p.found & x.question.numbers), answers, math.Log1p(float64(p.length)) / 10,
-		dense, first * cover, 1 / float64(i+1)}
+		x.share(p.exact), x.share(p.found & x.question.numbers), answers, dense, first * cover, 1 / float64(i+1)}
 }
 
 // scores are the scores of candidate i on a scale that all questions share: the

@@ -1,11 +1,11 @@
 package rerank
 
-import "math"
-
 const (
 	// unseen is the least IDF of a term that no candidate has: of one that at
 	// most one of some 600 passages has.
 	unseen = 6
+	// common is the IDF that a term of all candidates is guessed to have.
+	common = 2
 	// trust is how strongly the guess from the candidates alone holds against
 	// the scores.
 	trust = 0.02
@@ -17,8 +17,8 @@ const (
 // does not say, but its scores do: each is the sum of IDF times weight over the
 // question's terms, and the weights can be computed from the texts. So the IDFs
 // solve a system of linear equations, one per candidate, which is solved by
-// least squares held to a guess: the IDF among the candidates. A term that none
-// of them has is rare.
+// least squares held to a guess: the more candidates have a term the commoner it
+// is; one that none of them has is rare.
 func (x *Reading) weigh() {
 	x.idf = make([]float64, len(x.question.terms))
 	n := float64(len(x.passages))
@@ -32,7 +32,7 @@ func (x *Reading) weigh() {
 	}
 	guess := make([]float64, len(x.idf))
 	for t, df := range seen {
-		guess[t] = math.Log((n-df+0.5)/(df+0.5) + 1)
+		guess[t] = unseen - (unseen-common)*df/n
 	}
 	copy(x.idf, guess)
 	x.solve(guess, seen)

@@ -15,7 +15,6 @@ type passage struct {
 	title     terms
 	found     terms // in title and text
 	exact     terms // in title and text, in the question's own form
-	length    int   // in terms
 	// counts and weights are those of the question's terms in the passage's bm25
 	// vector.
 	counts  []int
@@ -77,7 +76,6 @@ func (p *passage) add(q *question, s part, found []sparse.Term) (words float64) 
 			p.note(q, place, t)
 		}
 	}
-	p.length += len(found)
 	p.sentences = append(p.sentences, s)
 	return words
 }

@@ -25,10 +25,10 @@ const (
 
 // question is what is asked.
 type question struct {
-	terms []sparse.Term // distinct by ID
-	place map[uint32]int
-
+	terms   []sparse.Term // distinct by ID
+	place   map[uint32]int
 	numbers terms // those with digits
+	pieces  int   // terms that are pieces of a script without blanks
 	lower   string
 	asks    bool // has the shape of a question
 	words   int  // length
@@ -43,6 +43,9 @@ func readQuestion(e *sparse.Encoder, text string) question {
 		}
 		if t.Number {
 			q.numbers |= 1 << len(q.terms)
+		}
+		if t.Length < 1 {
+			q.pieces++
 		}
 		q.place[t.ID] = len(q.terms)
 		q.terms = append(q.terms, t)

@@ -75,8 +75,8 @@ type Ranked struct {
 	Score float64
 }
 
-// Order returns the candidates in the new order. What is no question, or one of
-// more than 20 words, keeps the order of the store: there the features mislead.
+// Order returns the candidates in the new order; the store's is kept, with its
+// scores, when the query is not one to rerank, see [Reading.Question].
 func (x *Reading) Order() []Ranked {
 	order := make([]Ranked, len(x.candidates))
 	asked := x.Question()
@@ -95,10 +95,13 @@ func (x *Reading) Order() []Ranked {
 // maxWords is the length, in words, up to which a question is reranked.
 const maxWords = 20
 
-// Question reports whether the query is shaped like a question that [Reading.Order]
-// reranks.
+// Question reports whether the query is one that [Reading.Order] reranks: shaped
+// like a question, of at most 20 words, in a script that writes blanks between
+// words. Elsewhere the features mislead: a heading or an abstract asks for no
+// one sentence, and pieces of words are found in many.
 func (x *Reading) Question() bool {
-	return x.question.asks && x.question.words <= maxWords && len(x.question.terms) > 0
+	q := &x.question
+	return q.asks && q.words <= maxWords && len(q.terms) > 0 && 2*q.pieces <= len(q.terms)
 }
 
 func dot(weights, values []float64) (sum float64) {

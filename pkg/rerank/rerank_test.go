@@ -40,6 +40,7 @@ func TestOrderKept(t *testing.T) {
 		"stop words": "Who is he?",
 		"no words":   "?!",
 		"empty":      "",
+		"no blanks":  "尼罗河有多长？",
 		"long":       "How long is the Nile river " + strings.Repeat("which is long ", 6) + "?",
 	}
 	for name, query := range tests {
@@ -140,6 +141,41 @@ func TestQuestion(t *testing.T) {
 		q := readQuestion(e, text)
 		if q.asks != want.asks || q.kind != want.kind || q.words != want.words {
 			t.Errorf("%q: asks %t, kind %d, %d words; want %+v", text, q.asks, q.kind, q.words, want)
+		}
+	}
+}
+
+func TestDistances(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		hits []hit
+		want []int
+	}{
+		"none":            {nil, []int{0, 0, 0}},
+		"one":             {[]hit{{1, 4}}, []int{0, 0, 0}},
+		"in order":        {[]hit{{0, 3}, {1, 4}, {2, 7}}, []int{0, 1, 3}},
+		"backwards":       {[]hit{{2, 0}, {1, 2}, {0, 3}}, []int{0, 1, 2}},
+		"nearest counts":  {[]hit{{0, 0}, {1, 9}, {0, 11}, {1, 12}}, []int{0, 1, 0}},
+		"not consecutive": {[]hit{{0, 0}, {2, 1}}, []int{0, 0, 0}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := distances(tt.hits, 3); !slices.Equal(got, tt.want) {
+				t.Errorf("distances() = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// A long text takes time in proportion: a passage of 20,000 sentences, and a
+// sentence of 100,000 hits, are read at once.
+func TestLong(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("The Nile. ", 20_000), strings.Repeat("Nile long ", 50_000)} {
+		x := New().Read("How long is the Nile?", []Candidate{{Text: text}})
+		if x.Coverage() == 0 || len(x.Sentences(3)) == 0 {
+			t.Error("a long text is not read")
 		}
 	}
 }

@@ -31,13 +31,12 @@ func answered(a asked, s rerank.Sentence) bool {
 	})
 }
 
-// coverages are those of the verdicts.
-func coverages(verdicts []verdict) []float64 {
-	var out []float64
+// coverages are those of the verdicts: with scores, and of texts alone.
+func coverages(verdicts []verdict) (all, texts []float64) {
 	for _, v := range verdicts {
-		out = append(out, v.coverage)
+		all, texts = append(all, v.coverage), append(texts, v.texts)
 	}
-	return out
+	return all, texts
 }
 
 // foreign measures how well the coverage tells the set's own questions from
@@ -52,10 +51,14 @@ func (b *bench) foreign(ctx context.Context, own set, verdicts []verdict) error 
 	if err != nil {
 		return fmt.Errorf("foreign questions: %w", err)
 	}
-	mine, theirs := coverages(verdicts), coverages(judge(b.ranker, strange))
+	mine, mineByTexts := coverages(verdicts)
+	theirs, theirsByTexts := coverages(judge(b.ranker, strange))
 	b.found["foreign.auc"] = auc(mine, theirs)
 	b.found["foreign.own"] = atLeast(mine, rerank.Abstain)
 	b.found["foreign.passed"] = atLeast(theirs, rerank.Abstain)
+	b.found["foreign.texts.auc"] = auc(mineByTexts, theirsByTexts)
+	b.found["foreign.texts.own"] = atLeast(mineByTexts, rerank.Abstain)
+	b.found["foreign.texts.passed"] = atLeast(theirsByTexts, rerank.Abstain)
 	return nil
 }
 
@@ -74,7 +77,8 @@ func (b *bench) unanswerable(ctx context.Context) error {
 		return err
 	}
 	var with, without []float64
-	for i, coverage := range coverages(judge(b.ranker, found)) {
+	all, _ := coverages(judge(b.ranker, found))
+	for i, coverage := range all {
 		if answerable := found[i].question.Answerable; answerable != nil && *answerable {
 			with = append(with, coverage)
 		} else {

@@ -101,7 +101,10 @@ func deviations(examples []example) []float64 {
 		n += float64(len(e.rows))
 	}
 	for f := range sums {
-		sums[f] = max(math.Sqrt(sums[f]/n), 1e-9)
+		sums[f] = math.Sqrt(sums[f] / n)
+		if sums[f] < 1e-6 { // never differs: any scale will do
+			sums[f] = 1
+		}
 	}
 	return sums
 }

@@ -79,11 +79,15 @@ func candidates(hits []vector.Hit) []rerank.Candidate {
 	return out
 }
 
+// textsRead is how many passages a prompt has.
+const textsRead = 5
+
 // verdict is what the reranker makes of a question.
 type verdict struct {
 	order    []vector.Hit
-	coverage float64
-	cited    bool // one of the sentences cited has a right answer
+	coverage float64 // with the scores of the store
+	texts    float64 // coverage by the texts of the first few alone
+	cited    bool    // one of the sentences cited has a right answer
 }
 
 // judge reads the hits of every question.
@@ -96,6 +100,11 @@ func judge(ranker *rerank.Ranker, found []asked) []verdict {
 		for _, r := range reading.Order() {
 			v.order = append(v.order, a.hits[r.Index])
 		}
+		var texts []string
+		for _, h := range v.order[:min(textsRead, len(v.order))] {
+			texts = append(texts, h.Chunk.Prefix+h.Chunk.Text)
+		}
+		v.texts = rerank.Coverage(a.question.Text, texts)
 		v.cited = slices.ContainsFunc(reading.Sentences(citations), func(s rerank.Sentence) bool { return answered(a, s) })
 		verdicts[i] = v
 		return nil

@@ -30,6 +30,14 @@ func pointID(set string, i int) string {
 	return fmt.Sprintf("%08x-0000-4000-8000-%012x", crc32.ChecksumIEEE([]byte(set)), i)
 }
 
+// prefix is what stands before a document's text.
+func prefix(d document) string {
+	if d.Title == "" {
+		return ""
+	}
+	return d.Title + "\n\n"
+}
+
 // batch is how many points are stored at once.
 const batch = 128
 
@@ -42,8 +50,8 @@ func fill(ctx context.Context, s store, encoder *sparse.Encoder, set set) error 
 	for i, d := range set.documents {
 		// A dense vector is a must; none is searched.
 		p := vector.Point{ID: pointID(set.name, i), Dense: []float32{1}, Chunk: vector.Chunk{
-			Document: d.ID, Version: 1, Hash: d.ID, Prefix: d.Title, Text: d.Text, Meta: vector.Meta{Title: d.Title}}}
-		p.BM25, p.Grams = encoder.Passage(d.Title + "\n" + d.Text)
+			Document: d.ID, Version: 1, Hash: d.ID, Prefix: prefix(d), Text: d.Text, Meta: vector.Meta{Title: d.Title}}}
+		p.BM25, p.Grams = encoder.Passage(p.Chunk.Prefix + p.Chunk.Text)
 		points = append(points, p)
 		if len(points) == batch || i == len(set.documents)-1 {
 			if err := s.Upsert(ctx, index(set.name), scope(set.name), points); err != nil {

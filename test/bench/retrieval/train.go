@@ -14,8 +14,8 @@ import (
 )
 
 // trainingSets are those the reranker learns from, of each half the articles.
-// They differ in language, in the length of passages and in having titles, so
-// that no habit of one set is learnt as a rule.
+// They differ in the length of passages, in having titles and (for sentences) in
+// language, so that no habit of one set is learnt as a rule.
 func trainingSets() []string { return []string{"squad", "selqa", "pubmedqa", "jsquad"} }
 
 // lesson is a set ready for training.

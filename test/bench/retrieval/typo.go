@@ -11,6 +11,8 @@ const (
 	// typoEvery the number of such words of which one does.
 	longWord  = 5
 	typoEvery = 3
+	// typoRounds is how often the questions are mistyped, differently each time.
+	typoRounds = 4
 )
 
 // typos measures what is left of R@1 when the questions are mistyped.
@@ -18,9 +20,11 @@ func (b *bench) typos(ctx context.Context, set set) error {
 	chance := rand.New(rand.NewPCG(1, 2)) // the same errors in every run
 	mistyped := set
 	mistyped.questions = nil
-	for _, q := range set.questions {
-		q.Text = mistype(q.Text, chance)
-		mistyped.questions = append(mistyped.questions, q)
+	for range typoRounds {
+		for _, q := range set.questions {
+			q.Text = mistype(q.Text, chance)
+			mistyped.questions = append(mistyped.questions, q)
+		}
 	}
 	found, err := ask(ctx, b.store, b.encoder, mistyped)
 	if err != nil {
