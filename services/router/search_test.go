@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/manifest"
+	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -181,7 +182,7 @@ func TestCollectionSaysHowToSearch(t *testing.T) {
 `, finds(vector.Chunk{Document: "a", Text: "a"}, vector.Chunk{Document: "b", Text: "b"})).embedder(vectors)
 	task := r.asked(question("What is said of a and b?"))
 	q := r.store.queries()[0]
-	if q.Fusion != vector.RRF || len(q.Weights) != 2 || q.Weights[vector.Dense] != 0.5 || q.Weights[vector.Grams] != 2 {
+	if q.Fusion != vector.RRF || q.Weights[vector.BM25] != sparse.WeightBM25 || q.Weights[vector.Dense] != 0.5 || q.Weights[vector.Grams] != 2 {
 		t.Errorf("query %+v, want the collection's fusion and weights", q)
 	}
 	if len(task.Sources) != 1 {
