@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -86,8 +87,8 @@ func TestSearchFindsTheNewVersion(t *testing.T) {
 	if len(task.Sources) != 1 || task.Sources[0].Version != 2 || searches.Load() != 2 {
 		t.Errorf("%d searches, sources %+v; want version 2 after two", searches.Load(), task.Sources)
 	}
-	want := []event.SourceVersion{{Document: "a", Version: 2, Chunk: point("a", 2, 0).String()}}
-	if got := task.Receipt.Retrieval; got == nil || !slices.Equal(got.Sources, want) {
+	want := []event.SourceVersion{{Document: "a", Version: 2, Chunks: []string{point("a", 2, 0).String()}}}
+	if got := task.Receipt.Retrieval; got == nil || !reflect.DeepEqual(got.Sources, want) {
 		t.Errorf("receipt %+v, want %+v", got, want)
 	}
 }
