@@ -91,6 +91,9 @@ func printEnd(w io.Writer, r event.Result) {
 			}
 		}
 	}
+	if r.Answer != nil && r.Answer.FinishReason == event.FinishAbstained && r.Receipt.Retrieval != nil {
+		fmt.Fprintf(w, "\n  no model was asked: the passages found cover %.0f %% of the question\n", 100*r.Receipt.Retrieval.Coverage)
+	}
 	if len(r.Receipt.Attempts) > 0 {
 		fmt.Fprintf(w, "\n  %s\n", receiptLine(r.Receipt))
 	}

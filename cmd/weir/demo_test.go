@@ -16,7 +16,7 @@ func TestDemo(t *testing.T) {
 	got.wants(t, exitOK, "Ingesting 2 documents through the queue", "2 documents, 2 chunks",
 		"Q: "+known, "A: ", "Marie Durand", "[1]", "  [1] ", "bridge.md", "models small", "cost $0.0",
 		"Q: "+another, "thirty days", "holidays.md", "models small",
-		"Q: "+unknown, "A: I don't know.", "models small")
+		"Q: "+unknown, "A: I don't know.", "no model was asked")
 	if got.err != "" {
 		t.Errorf("stderr: %s", got.err)
 	}

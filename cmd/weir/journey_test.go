@@ -17,7 +17,7 @@ func TestJourney(t *testing.T) {
 	weir(t, with("ingest", documents(t))...).wants(t, exitOK, "2 documents")
 
 	weir(t, with("ask", known)...).wants(t, exitOK, "Marie Durand", "[1]", "\n\n  [1] ", "bridge.md, The old bridge", "models small | tokens ", "cost $0.0")
-	got := weir(t, with("ask", unknown)...).wants(t, exitOK, "I don't know.\n", "models small")
+	got := weir(t, with("ask", unknown)...).wants(t, exitOK, "I don't know.\n", "no model was asked")
 	if strings.Contains(got.out, "[1]") {
 		t.Errorf("an answer without sources cites: %s", got.out)
 	}

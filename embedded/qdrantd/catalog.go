@@ -112,7 +112,7 @@ func (c *catalog) load() (files map[string]string, err error) {
 			return nil, err
 		}
 	}
-	return files, nil
+	return files, c.removeTorn()
 }
 
 // readMap copies a bucket of strings into m.

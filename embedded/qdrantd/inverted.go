@@ -161,8 +161,8 @@ func (x *inverted) kill(txid uint64, c vectorChange) {
 	}
 }
 
-// maxRecent is how many rows wait to be merged: a search compares them one by
-// one, which takes about a microsecond for three.
+// maxRecent is how many rows wait to be merged; a search compares them one by
+// one.
 const maxRecent = 2048
 
 // sortRecent returns the non-zeros of the recent rows, by dimension.

@@ -1,6 +1,8 @@
 package qdrantd
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -52,10 +54,7 @@ func importSnapshot(snapshot, path string) (name string, err error) {
 		return "", fmt.Errorf("opening snapshot: %w", err)
 	}
 	defer func() { _ = in.Close() }() // read only
-	sum, err := writeFile(path, func(w io.Writer) error {
-		_, err := io.Copy(w, in)
-		return err
-	})
+	sum, err := copyFile(path, in)
 	if err != nil {
 		return "", fmt.Errorf("copying snapshot: %w", err)
 	}
@@ -74,6 +73,19 @@ func importSnapshot(snapshot, path string) (name string, err error) {
 		return "", fmt.Errorf("%w: %s: %w", ErrSnapshot, snapshot, err)
 	}
 	return col.config.GetCollectionName(), col.close()
+}
+
+// copyFile writes a new file, flushed to disk, and returns its SHA-256.
+func copyFile(path string, in io.Reader) (sum string, err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	_, err = io.Copy(io.MultiWriter(f, hash), in)
+	err = errors.Join(err, f.Sync(), f.Close())
+	syncDir(filepath.Dir(path))
+	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
 // checkFile walks over all pages of a file. bbolt panics on some kinds of

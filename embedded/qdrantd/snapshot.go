@@ -25,6 +25,7 @@ import (
 const (
 	snapshotSuffix = ".snapshot"
 	checksumSuffix = ".checksum"
+	tornPrefix     = ".tmp-" // of files that are being written
 )
 
 // snapshotDir is where a collection's snapshots are.
@@ -65,10 +66,19 @@ func (c *catalog) createSnapshot(col *collection, now time.Time) (*pb.SnapshotDe
 	return describeSnapshot(path)
 }
 
+// removeTorn removes snapshots that a crash has left half written.
+func (c *catalog) removeTorn() error {
+	torn, err := filepath.Glob(filepath.Join(c.dir, "snapshots", "*", tornPrefix+"*"))
+	for _, path := range torn {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
 // writeFile writes a file that appears under its name only when it is whole and
 // on disk, and returns its SHA-256.
 func writeFile(path string, fill func(w io.Writer) error) (sum string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	f, err := os.CreateTemp(filepath.Dir(path), tornPrefix+"*")
 	if err != nil {
 		return "", err
 	}

@@ -383,11 +383,11 @@ type Retrieval struct {
 	Sources  []SourceVersion `json:"sources,omitempty"` // as numbered in the prompt
 }
 
-// SourceVersion names a chunk of a version of a document.
+// SourceVersion names what was read of a version of a document.
 type SourceVersion struct {
-	Document string `json:"document"`
-	Version  int64  `json:"version"`
-	Chunk    string `json:"chunk"`
+	Document string   `json:"document"`
+	Version  int64    `json:"version"`
+	Chunks   []string `json:"chunks"`
 }
 
 // Attempt is one call to one model.
@@ -509,10 +509,8 @@ type QueryRequest struct {
 
 // QueryReply answers a QueryRequest: hits, the best first, or Error.
 type QueryReply struct {
-	V int `json:"v"`
-	// Working says that the answer is still to come: a sign of life.
-	Working bool       `json:"working,omitempty"`
-	Hits    []QueryHit `json:"hits,omitempty"`
+	V    int        `json:"v"`
+	Hits []QueryHit `json:"hits,omitempty"`
 	// Lists are those searched; Fusion and Reranker joined and ordered them.
 	Lists    []string `json:"lists,omitempty"`
 	Fusion   string   `json:"fusion,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/vector"
 )
 
 // Verdict is what may be done about a version of a document.
@@ -123,9 +124,9 @@ func (r *Row) Abandon(job string) error {
 
 // Lose takes chunks that are gone from the store off the current version, so that
 // the next ingest of the document stores them again. It returns ErrKeep when the
-// version is not the current one any more.
+// version is not the current one any more, or another one is pending.
 func (r *Row) Lose(version int64, gone map[ID]bool) error {
-	if r.Version != version || r.Deleted {
+	if r.Version != version || r.Deleted || r.Pending != nil {
 		return ErrKeep
 	}
 	r.Content, r.ETag, r.LastModified = "", "", ""
@@ -190,8 +191,8 @@ func (r *Row) flip() {
 			next.Removed++
 		}
 	}
-	kept := len(next.Chunks) > len(r.Pending.Added)
-	r.MetaStale = kept && (r.MetaStale || !SameMeta(r.Meta, next.Meta))
+	// Those of the new chunks, too: the old meta may have been written to them.
+	r.MetaStale = r.Version > 0 && (r.MetaStale || r.Deleted || !SameMeta(r.Meta, next.Meta))
 	if !r.Created.IsZero() {
 		next.Created = r.Created
 	}
@@ -212,14 +213,13 @@ func (r *Row) keep() {
 	})
 }
 
+// Unsettled says that the store holds something that is to be removed or changed
+// now. What is stale waits for a pending version: some of it may be wanted again.
+func (r *Row) Unsettled() bool { return r.MetaStale || len(r.Stale) > 0 && r.Pending == nil }
+
 // Before is the version from which on points are not stale: one that a later
 // version wrote again is wanted.
-func (r *Row) Before() int64 {
-	if r.Pending != nil {
-		return r.Pending.Version
-	}
-	return r.Version
-}
+func (r *Row) Before() int64 { return r.Version + 1 }
 
 // Settled notes that the store was settled as the row had it when settle was
 // read. It returns false when that has changed meanwhile: the store must then be
@@ -228,21 +228,38 @@ func (r *Row) Settled(settle Settle) bool {
 	if settle != r.Settle() {
 		return false
 	}
-	r.Stale, r.MetaStale = nil, false
+	r.MetaStale = false
+	if r.Pending == nil {
+		r.Stale = nil
+	}
 	return true
 }
 
 // Settle names a state of what is unsettled: it changes whenever something is
 // added to that.
-type Settle struct{ Version, Pending int64 }
+type Settle struct {
+	Version, Pending int64
+	Meta             int
+}
 
 // Settle returns the present state.
 func (r *Row) Settle() Settle {
-	s := Settle{Version: r.Version}
+	s := Settle{Version: r.Version, Meta: r.MetaEpoch}
 	if r.Pending != nil {
 		s.Pending = r.Pending.Version
 	}
 	return s
+}
+
+// MetaWritten notes that a meta was written to the stored chunks, late perhaps: if
+// it is not the current one, that is to be written again.
+func (r *Row) MetaWritten(meta vector.Meta) error {
+	if r.Deleted || r.Version == 0 || SameMeta(meta, r.Meta) {
+		return ErrKeep
+	}
+	r.MetaStale = true
+	r.MetaEpoch++
+	return nil
 }
 
 // Garbage returns those of a superseded version's points that no version in the

@@ -39,10 +39,13 @@ type Row struct {
 	Deleted bool `json:"deleted,omitempty"`
 	// Pending is the version that is being stored, nil without one.
 	Pending *Pending `json:"pending,omitempty"`
-	// Stale are points to remove, unless a version after State.Version wrote them.
+	// Stale are points to remove when no version is pending, unless a later version
+	// than State.Version wrote them.
 	Stale IDs `json:"stale,omitempty"`
 	// MetaStale says that stored chunks may have other metadata than State.
 	MetaStale bool `json:"meta_stale,omitempty"`
+	// MetaEpoch counts how often that came up by itself.
+	MetaEpoch int `json:"meta_epoch,omitempty"`
 }
 
 // State is one version of a document.
@@ -153,9 +156,6 @@ func AddWork(r *event.Receipt, work ...Work) {
 		}
 	}
 }
-
-// Unsettled says that the store holds something the row wants gone or changed.
-func (r *Row) Unsettled() bool { return len(r.Stale) > 0 || r.MetaStale }
 
 // Readable reports whether a reader who answers to the names may read the
 // document.

@@ -13,15 +13,22 @@ import (
 // The model: any number of workers carry out versions of one document, each step
 // of each worker may come at any time, workers die and their messages are
 // delivered again, even while the dead one's last write is still to arrive. The
-// store is a map from point to the version that wrote it.
+// store is a map from point to the version that wrote it and that whose meta it
+// has.
 
 // world is one document under many hands.
 type world struct {
 	t        *testing.T
 	rng      *rand.Rand
 	row      Row
-	store    map[ID]int64
+	store    map[ID]point
 	contents map[int64][]ID // by version; nil is a delete
+}
+
+// point is a stored chunk.
+type point struct {
+	version int64
+	meta    string
 }
 
 // worker is one delivery of one version's message.
@@ -35,6 +42,7 @@ type worker struct {
 	settle  Settle
 	stale   IDs
 	before  int64
+	meta    string // to write to all points; "" writes none
 	late    bool
 }
 
@@ -87,8 +95,8 @@ func (w *world) next(m *worker) bool {
 	switch m.step {
 	case 1: // upsert, where nothing newer is
 		for _, id := range m.ids {
-			if w.store[id] <= m.version {
-				w.store[id] = m.version
+			if w.store[id].version <= m.version {
+				w.store[id] = point{m.version, fmt.Sprint(m.version)}
 			}
 		}
 	case 2:
@@ -99,6 +107,9 @@ func (w *world) next(m *worker) bool {
 		m.late = w.row.Mark(m.version, fmt.Sprint("job-", m.version), m.batch, m.ids, Work{}) == Superseded
 		if m.late {
 			m.stale, m.before = w.row.Garbage(m.ids), m.version+1
+			if len(m.stale) < len(m.ids) {
+				w.row.MetaWritten(vector.Meta{Title: fmt.Sprint(m.version)}) //nolint:errcheck // kept or not
+			}
 		}
 	case 3:
 		if m.late {
@@ -108,10 +119,16 @@ func (w *world) next(m *worker) bool {
 			return true
 		}
 		m.settle, m.stale, m.before = w.row.Settle(), slices.Clone(w.row.Stale), w.row.Before()
+		if m.meta = ""; w.row.MetaStale && !w.row.Deleted {
+			m.meta = w.row.Meta.Title
+		}
 	case 4:
 		w.remove(m.stale, m.before)
+		w.describe(m.meta)
 	case 5:
-		w.row.Settled(m.settle)
+		if !w.row.Settled(m.settle) && m.meta != "" {
+			w.row.MetaWritten(vector.Meta{Title: m.meta}) //nolint:errcheck // kept or not
+		}
 		m.step = 2 // look again
 		m.late = false
 	}
@@ -120,8 +137,17 @@ func (w *world) next(m *worker) bool {
 
 func (w *world) remove(ids IDs, before int64) {
 	for _, id := range ids {
-		if v, ok := w.store[id]; ok && v < before {
+		if p, ok := w.store[id]; ok && p.version < before {
 			delete(w.store, id)
+		}
+	}
+}
+
+// describe writes meta to all points.
+func (w *world) describe(meta string) {
+	for id, p := range w.store {
+		if meta != "" {
+			w.store[id] = point{p.version, meta}
 		}
 	}
 }
@@ -152,7 +178,7 @@ func TestAnyOrderOfAnySteps(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), row: Row{V: 1}, store: map[ID]int64{}, contents: map[int64][]ID{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), row: Row{V: 1}, store: map[ID]point{}, contents: map[int64][]ID{}}
 	for v := range int64(2 + w.rng.IntN(5)) {
 		w.contents[v+1] = w.content()
 	}
@@ -180,7 +206,10 @@ func (w *world) run() {
 	waiting := slices.Sorted(maps.Keys(w.contents))[1:]
 	w.rng.Shuffle(len(waiting), func(i, j int) { waiting[i], waiting[j] = waiting[j], waiting[i] })
 	var work []*worker
-	for len(waiting)+len(work) > 0 {
+	for steps := 0; len(waiting)+len(work) > 0; steps++ {
+		if steps > 100_000 {
+			w.t.Fatalf("%d workers don't come to an end: %+v", len(work), w.row.Settle())
+		}
 		w.read()
 		if len(waiting) > 0 && (len(work) == 0 || w.rng.IntN(6) == 0) {
 			work = append(work, w.begin(waiting[0])...)
@@ -191,7 +220,7 @@ func (w *world) run() {
 		}
 		i := w.rng.IntN(len(work))
 		m := work[i]
-		if w.rng.IntN(8) == 0 { // frozen or dead: another one begins, this one may go on
+		if len(work) < 30 && w.rng.IntN(8) == 0 && m.step != 4 { // frozen or dead: another one begins, this one may go on
 			again := *m
 			again.step = 0
 			work = append(work, &again)
@@ -216,5 +245,10 @@ func (w *world) end(seed uint64) {
 	}
 	if len(w.store) != len(w.contents[last]) {
 		w.t.Fatalf("seed %d: the store holds %d points, want the %d of version %d", seed, len(w.store), len(w.contents[last]), last)
+	}
+	for id, p := range w.store {
+		if p.meta != w.row.Meta.Title {
+			w.t.Fatalf("seed %d: point %v has the meta of version %s, want %s", seed, id, p.meta, w.row.Meta.Title)
+		}
 	}
 }

@@ -22,8 +22,9 @@ const checkers = 16
 
 // Check keeps, in order, the hits that are chunks of the current versions of
 // documents the readers may read. Each document's row is read once, so all of
-// its chunks in the answer are of one version. stale is how many hits belong to
-// no current version: a newer one came, or is about to.
+// its chunks in the answer are of one version. stale is how many hits a newer
+// version has replaced, perhaps after the search, which then missed the new ones;
+// chunks of versions that are not yet current are not counted.
 func (r *Rows) Check(ctx context.Context, scope vector.Scope, readers []string, hits []vector.Hit) (found []Found, stale int, err error) {
 	rows, err := r.read(ctx, scope, hits)
 	if err != nil {
@@ -33,7 +34,9 @@ func (r *Rows) Check(ctx context.Context, scope vector.Scope, readers []string, 
 		row := rows[hit.Chunk.Document]
 		at := row.position(hit.ID)
 		if at < 0 {
-			stale++
+			if hit.Chunk.Version <= row.Version {
+				stale++
+			}
 			continue
 		}
 		if !row.Readable(readers) {

@@ -126,10 +126,19 @@ func (r *Record) get(ctx context.Context) (State, uint64, error) {
 	if err != nil {
 		return s, 0, unavailable(fmt.Errorf("reading the embedding model in force: %w", err))
 	}
-	if err := json.Unmarshal(entry.Value(), &s); err != nil {
-		return s, 0, fmt.Errorf("decoding the embedding model in force: %w", err)
+	s, err = decode(entry.Value())
+	return s, entry.Revision(), err
+}
+
+func decode(data []byte) (State, error) {
+	s := State{V: event.Version}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("decoding the embedding model in force: %w", err)
 	}
-	return s, entry.Revision(), nil
+	if s.V != event.Version {
+		return s, event.Errorf(event.ClassUnsupported, "the embedding model in force is a record of version %d, this Weir reads %d", s.V, event.Version)
+	}
+	return s, nil
 }
 
 // Change applies change by compare-and-set, again on a newer record when another
@@ -186,6 +195,7 @@ func (r *Record) Watch(ctx context.Context, changed func(State)) error {
 		return unavailable(fmt.Errorf("watching the embedding model in force: %w", err))
 	}
 	defer watcher.Stop() //nolint:errcheck // the connection may be gone
+	heard := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -194,10 +204,18 @@ func (r *Record) Watch(ctx context.Context, changed func(State)) error {
 			if !open {
 				return unavailable(errors.New("watching the embedding model in force: the connection was lost"))
 			}
-			s := State{V: event.Version}
-			if entry != nil && json.Unmarshal(entry.Value(), &s) == nil {
-				changed(s)
+			if entry == nil { // all that was there
+				if !heard {
+					changed(State{V: event.Version})
+				}
+				continue
 			}
+			s, err := decode(entry.Value())
+			if err != nil {
+				return err
+			}
+			heard = true
+			changed(s)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Ask begins a migration to a model by asking what it would take. One that is
-// under way is not disturbed. otherwise is the model in force when nothing was
+// under way is not disturbed, but for a quote. otherwise is the model in force when nothing was
 // ever migrated.
 func (s *State) Ask(to, otherwise, tenant string, maxLoss float64, now time.Time) error {
 	current := s.Models(otherwise)[0]
@@ -16,12 +16,18 @@ func (s *State) Ask(to, otherwise, tenant string, maxLoss float64, now time.Time
 		return event.Invalid("to", "name another embedding model of the catalog", "%q is in force", to)
 	case s.Phase == Filling || s.Phase == Comparing:
 		return event.Invalid("to", "wait for it, or see weir migrate --status", "a migration to %q is under way", s.Also)
+	case s.Drop != "":
+		return event.Invalid("to", "wait until it is gone", "the index of %q is being dropped", s.Drop)
 	case s.Phase == Switched || s.Phase == Back:
 		return event.Invalid("to", "end it first: weir migrate --end", "the index of %q is still kept for the last migration", s.Also)
 	case maxLoss < 0 || maxLoss > 1:
 		return event.Invalid("max_loss", "use 0 to 1", "got %g", maxLoss)
 	}
-	*s = State{V: event.Version, Model: current, Also: to, Phase: Quoting, Tenant: tenant, MaxLoss: maxLoss, Started: now.UTC(), Updated: now.UTC()}
+	drop := ""
+	if s.Also != to && (s.Phase == Failed || s.Phase == Refused) {
+		drop = s.Also // nobody goes on with it
+	}
+	*s = State{V: event.Version, Model: current, Also: to, Drop: drop, Phase: Quoting, Tenant: tenant, MaxLoss: maxLoss, Started: now.UTC(), Updated: now.UTC()}
 	return nil
 }
 

@@ -78,6 +78,12 @@ func TestAsk(t *testing.T) {
 		}
 		want := migration.State{V: event.Version, Model: model, Also: "third", Phase: migration.Quoting, Tenant: "zeta", MaxLoss: 0.1,
 			Started: start.UTC(), Updated: start.UTC()}
+		if name == "failed" {
+			want.Drop = s.Drop
+			if s.Drop == "" || s.Drop == model {
+				t.Errorf("%s: drops %q, want the index that nobody goes on with", name, s.Drop)
+			}
+		}
 		if !reflect.DeepEqual(s, want) {
 			t.Errorf("%s: got  %+v\nwant %+v", name, s, want)
 		}

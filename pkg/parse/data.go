@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"io"
@@ -84,27 +85,50 @@ func breakXML(text string) string {
 	return strings.ReplaceAll(text, "><", ">\n<")
 }
 
-// readCSV makes a table of c.text. Text that is no CSV stays as it is.
-func (c *content) readCSV(f format) {
-	r := csv.NewReader(strings.NewReader(c.text))
-	r.Comma = delimiter(f, c.text)
-	r.FieldsPerRecord = -1
-	r.LazyQuotes = true
-	var rows [][]string
-	for {
-		row, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			c.style = stylePlain
-			return
-		}
-		rows = append(rows, row)
+// readCSV makes a table of c.text, in two passes to keep one row at a time.
+// Text that is no CSV stays as it is.
+func (c *content) readCSV(ctx context.Context, f format, limit int) error {
+	comma, columns := delimiter(f, c.text), 0
+	err := eachRow(ctx, c.text, comma, func(row []string) error {
+		columns = max(columns, rowLen(row))
+		return nil
+	})
+	if err != nil {
+		c.style = stylePlain
+		return ctx.Err()
 	}
 	var m writer
-	m.table(rows)
+	t := tableWriter{m: &m, columns: columns}
+	err = eachRow(ctx, c.text, comma, func(row []string) error {
+		t.row(row)
+		if m.b.Len() > limit {
+			return tooLarge(errText, "document has more than %d bytes of text as a table (MaxText)", limit)
+		}
+		return nil
+	})
 	c.text = m.b.String()
+	return err
+}
+
+// eachRow calls row with every row of CSV; the slice is used again.
+func eachRow(ctx context.Context, text string, comma rune, row func([]string) error) error {
+	r := csv.NewReader(strings.NewReader(text))
+	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = comma, -1, true, true
+	for {
+		fields, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = row(fields)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // delimiter returns what separates the fields of CSV: the candidate that is

@@ -19,9 +19,9 @@ const (
 )
 
 const (
-	// maxLines bounds the lines of Markdown: each may become a node of a tree,
-	// of some 300 bytes.
-	maxLines = 2 << 20
+	// maxLines bounds the lines of Markdown: each may become a node of a tree
+	// and a block, of together some 700 bytes.
+	maxLines = 1 << 20
 	// maxBlocks bounds the blocks of other text.
 	maxBlocks = 1 << 20
 )

@@ -44,7 +44,7 @@ func TestLimits(t *testing.T) {
 		{"files of an archive", parse.Input{Data: slides}, parse.Limits{MaxParts: 3}, "more than 3 parts (MaxParts)"},
 		{"slides", parse.Input{Data: slides}, parse.Limits{MaxPages: 1}, "2 slides, the limit is 1 (MaxPages)"},
 		{"pages", parse.Input{Data: []byte("%PDF-1.7"), PDF: fakePDF{err: &parse.PagesError{Pages: 9, Max: 8}}}, parse.Limits{MaxPages: 8}, "9 pages, the limit is 8 (MaxPages)"},
-		{"lines", parse.Input{Name: "a.md", Data: bytes.Repeat([]byte("a\n\n"), 2<<20)}, parse.Limits{}, "lines of Markdown, the limit is 2097152"},
+		{"lines", parse.Input{Name: "a.md", Data: bytes.Repeat([]byte("a\n\n"), 2<<20)}, parse.Limits{}, "lines of Markdown, the limit is 1048576"},
 		{"paragraphs", parse.Input{Name: "a.txt", Data: bytes.Repeat([]byte("a\n\n"), 2<<20)}, parse.Limits{}, "more than 1048576 paragraphs"},
 	}
 	for _, tt := range tests {

@@ -222,7 +222,7 @@ func (r *mailReader) leaf(ctx context.Context, h textproto.MIMEHeader, mt string
 	text, _, err := decode(data, declaredCharset(format(mt), Input{MediaType: r.contentType(h), Data: data}))
 	if err != nil {
 		r.out.paragraph("(a part is not read: " + asError(ctx, err).Message + ")")
-		return nil //nolint:nilerr // the other parts still count
+		return nil // the other parts still count
 	}
 	if mt == "text/plain" {
 		r.out.paragraph(text)

@@ -17,8 +17,7 @@ import (
 func (w *work) read(ctx context.Context, in Input) (c content, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = broken(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), "document")
-			err = &event.Error{Class: event.ClassInvalid, Field: field, Err: err,
+			err = &event.Error{Class: event.ClassInvalid, Field: field, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 				Message: fmt.Sprintf("document can't be read: its reader failed with %q", fmt.Sprint(p)),
 				Hint:    "send it as another format and report the file"}
 		}
@@ -62,11 +61,11 @@ func (w *work) readAs(ctx context.Context, f format, in Input) (content, error) 
 	case htmlFile:
 		return w.readHTML(ctx, in)
 	}
-	return readText(f, in)
+	return w.readText(ctx, f, in)
 }
 
 // readText reads the formats that stay as they are, and tables of text.
-func readText(f format, in Input) (content, error) {
+func (w *work) readText(ctx context.Context, f format, in Input) (content, error) {
 	text, replaced, err := decode(in.Data, declaredCharset(f, in))
 	if err != nil {
 		return content{}, err
@@ -76,7 +75,7 @@ func readText(f format, in Input) (content, error) {
 	case markdown:
 		c.title, c.text = cutFrontMatter(text)
 	case csvFile, tsvFile:
-		c.readCSV(f)
+		err = c.readCSV(ctx, f, w.limits.MaxText)
 	case jsonFile:
 		c.text, c.style = breakJSON(text), styleTree
 	case xmlFile:
@@ -92,7 +91,7 @@ func readText(f format, in Input) (content, error) {
 	default: // text/x-<language>
 		c.style = styleCode
 	}
-	return c, nil
+	return c, err
 }
 
 // readGzip reads a single packed text file.

@@ -118,58 +118,63 @@ func (m *writer) markdown(s string) {
 	m.b.WriteString(s)
 }
 
-// table writes a table whose header is the first row. Empty rows are left out,
-// and a table of one column is paragraphs: such frame text rather than order it.
+// table writes a table whose header is the first row.
 func (m *writer) table(rows [][]string) {
-	rows, columns := trimTable(rows)
-	if columns == 1 {
-		for _, row := range rows {
-			m.paragraph(row[0])
-		}
-		return
-	}
-	for i, row := range rows {
-		if i == 0 {
-			m.block()
-		} else {
-			m.b.WriteByte('\n')
-		}
-		m.row(row, columns, i == 0)
-		if i == 0 {
-			m.b.WriteString("\n|" + strings.Repeat(" --- |", columns))
-		}
-	}
-}
-
-// row writes a table row. The header has all columns; other rows, if they are
-// not very wide.
-func (m *writer) row(cells []string, columns int, header bool) {
-	m.b.WriteByte('|')
-	for _, c := range cells {
-		m.b.WriteByte(' ')
-		m.b.WriteString(cell(c))
-		m.b.WriteString(" |")
-	}
-	if missing := columns - len(cells); header || columns <= maxCells {
-		m.b.WriteString(strings.Repeat("  |", max(missing, 0)))
-	}
-}
-
-// trimTable drops empty rows and empty cells at row ends and returns the
-// number of columns.
-func trimTable(rows [][]string) ([][]string, int) {
-	columns, keep := 0, 0
+	t := tableWriter{m: m}
 	for _, row := range rows {
-		for len(row) > 0 && strings.TrimSpace(row[len(row)-1]) == "" {
-			row = row[:len(row)-1]
-		}
-		if len(row) > 0 {
-			rows[keep] = row
-			keep++
-		}
-		columns = max(columns, len(row))
+		t.columns = max(t.columns, rowLen(row))
 	}
-	return rows[:keep], columns
+	for _, row := range rows {
+		t.row(row)
+	}
+}
+
+// tableWriter writes a table row by row. Empty rows are left out, and a table of
+// one column is paragraphs: such frame text rather than order it.
+type tableWriter struct {
+	m       *writer
+	columns int // of the widest row
+	begun   bool
+}
+
+// row writes a row; the first is the header. The header has all columns; other
+// rows too, if they are not very many.
+func (t *tableWriter) row(cells []string) {
+	cells = cells[:rowLen(cells)]
+	switch {
+	case len(cells) == 0:
+		return
+	case t.columns == 1:
+		t.m.paragraph(cells[0])
+		return
+	case t.begun:
+		t.m.b.WriteByte('\n')
+	default:
+		t.m.block()
+	}
+	b := &t.m.b
+	b.WriteByte('|')
+	for _, c := range cells {
+		b.WriteByte(' ')
+		b.WriteString(cell(c))
+		b.WriteString(" |")
+	}
+	if !t.begun || t.columns <= maxCells {
+		b.WriteString(strings.Repeat("  |", t.columns-len(cells)))
+	}
+	if !t.begun {
+		b.WriteString("\n|" + strings.Repeat(" --- |", t.columns))
+	}
+	t.begun = true
+}
+
+// rowLen returns the number of cells of a row without the empty ones at its end.
+func rowLen(row []string) int {
+	n := len(row)
+	for n > 0 && strings.TrimSpace(row[n-1]) == "" {
+		n--
+	}
+	return n
 }
 
 // cell returns the text of a table cell on one line, bars escaped.
@@ -189,7 +194,7 @@ func escapeLine(s string) string {
 		return s
 	}
 	switch s[0] {
-	case '#', '`', '~', '<', '>', '|', '\\':
+	case '#', '`', '~', '<', '>', '|':
 		if isMarkup(s) {
 			return `\` + s
 		}
@@ -212,7 +217,7 @@ func isMarkup(s string) bool {
 	case '<':
 		return len(s) > 1 && (s[1] == '!' || s[1] == '?' || s[1] == '/' || s[1]|0x20 >= 'a' && s[1]|0x20 <= 'z')
 	}
-	return s[0] != '\\'
+	return true
 }
 
 // cleanText returns s as valid UTF-8 with LF line ends, without NUL.

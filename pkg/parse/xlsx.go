@@ -91,8 +91,9 @@ func (w *work) sheetRows(ctx context.Context, f *excelize.File, name string, cel
 		if *cells += 1 + len(row); *cells > w.limits.MaxText {
 			return nil, tooLarge(errText, "workbook has more than %d cells (MaxText)", w.limits.MaxText)
 		}
-		out = append(out, row)
+		if row = row[:rowLen(row)]; len(row) > 0 {
+			out = append(out, row)
+		}
 	}
-	out, _ = trimTable(out)
 	return out, rows.Error()
 }

@@ -84,12 +84,12 @@ type Chunk struct {
 
 // Meta is what may change without new vectors; see [Store.SetMeta].
 type Meta struct {
-	Source   string // where the document came from (path or URL)
-	Title    string
-	Metadata map[string]string
+	Source   string            `json:"source,omitempty"` // where the document came from (path or URL)
+	Title    string            `json:"title,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
 	// ACL lists who may read it; empty is everybody in the tenant. "*" is
 	// reserved for the adapter.
-	ACL []string
+	ACL []string `json:"acl,omitempty"`
 }
 
 // List is one way of searching, named as its vectors are.

@@ -31,6 +31,10 @@ func (d *delivery) name() vector.Document {
 	return vector.Document{Scope: vector.Scope{Tenant: d.Tenant, Collection: d.Collection}, ID: d.Document.ID}
 }
 
+func (d *delivery) meta() vector.Meta {
+	return vector.Meta{Source: d.Document.Source, Title: d.Document.Title, Metadata: d.Document.Metadata, ACL: d.Document.ACL}
+}
+
 // index stores a batch of a document's chunks and marks it in the manifest. The
 // mark of the last batch makes the version current; what it leaves over is then
 // removed. Point ids are made of the content, so a redelivery writes the same
@@ -216,7 +220,7 @@ func (s *Service) put(ctx context.Context, d *delivery, place vector.Index, vect
 			Chunk: vector.Chunk{
 				Document: d.Document.ID, Version: d.DocumentVersion, Hash: c.Hash, Prefix: c.Prefix, Text: c.Text,
 				Tokens: c.Tokens, Section: c.Section, Created: d.SubmittedAt,
-				Meta: vector.Meta{Source: d.Document.Source, Title: d.Document.Title, Metadata: d.Document.Metadata, ACL: d.Document.ACL},
+				Meta: d.meta(),
 			},
 		})
 	}

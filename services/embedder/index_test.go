@@ -59,7 +59,7 @@ func TestNewVersion(t *testing.T) {
 		t.Errorf("ingested %+v, want %+v", *result.Ingested, want)
 	}
 	calls, points := r.store.written()
-	if want := []string{"upsert acme/handbook 3", "upsert acme/handbook 1", "delete 1 of a before 2"}; !slices.Equal(calls, want) {
+	if want := []string{"upsert acme/handbook 3", "upsert acme/handbook 1", "delete 1 of a before 3"}; !slices.Equal(calls, want) {
 		t.Errorf("calls %q, want %q", calls, want)
 	}
 	if len(points) != 3 || points["one"].Chunk.Version != 1 || points["2"].Chunk.Version != 2 {

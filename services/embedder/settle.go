@@ -31,17 +31,16 @@ func (s *Service) settle(ctx context.Context, doc vector.Document, row manifest.
 		if err := s.settleOnce(ctx, doc, &row); err != nil {
 			return row, fmt.Errorf("removing old chunks of document %s: %w", doc.ID, err)
 		}
-		seen := row.Settle()
+		seen, wrote, meta := row.Settle(), row.MetaStale, row.Meta
 		var err error
 		row, err = s.rows.Change(ctx, doc, func(row *manifest.Row) error {
-			if row.Settled(seen) {
+			switch {
+			case row.Settled(seen):
 				return nil
+			case wrote:
+				return row.MetaWritten(meta)
 			}
-			if row.Deleted {
-				return manifest.ErrKeep
-			}
-			row.MetaStale = true // what was just written may be older than what another one wrote
-			return nil
+			return manifest.ErrKeep
 		})
 		if err != nil {
 			return row, err
@@ -61,7 +60,7 @@ func (s *Service) settleOnce(ctx context.Context, doc vector.Document, row *mani
 				return err
 			}
 		}
-		if len(row.Stale) > 0 {
+		if len(row.Stale) > 0 && row.Pending == nil {
 			if err := s.vectors.Delete(ctx, place, doc, row.Stale.Strings(), row.Before()); err != nil {
 				return err
 			}
@@ -78,19 +77,38 @@ func (s *Service) settleOnce(ctx context.Context, doc vector.Document, row *mani
 // superseded removes what the batch stored that no version wants, and ends its
 // job: a later version was there first.
 func (s *Service) superseded(ctx context.Context, d *delivery, row manifest.Row) ([]bus.Out, error) {
+	if err := s.withdraw(ctx, d, &row); err != nil {
+		return nil, s.unfinished(ctx, d, err)
+	}
+	if p := row.Pending; p != nil && p.Version == d.DocumentVersion && p.Job == d.ID {
+		return d.lines, nil // its document was cut in another way meanwhile, whose batches end the job
+	}
+	return s.end(d, &row, event.OutcomeSuperseded)
+}
+
+// withdraw removes those of the batch's chunks that no version wants. Those that
+// one does may have got this version's meta.
+func (s *Service) withdraw(ctx context.Context, d *delivery, row *manifest.Row) error {
 	garbage := row.Garbage(d.ids)
 	if len(garbage) > 0 {
 		places, err := s.places(ctx)
 		if err != nil {
-			return nil, s.unfinished(ctx, d, err)
+			return err
 		}
 		for _, place := range places {
 			if err := s.vectors.Delete(ctx, place, d.name(), garbage.Strings(), d.DocumentVersion+1); err != nil {
-				return nil, s.unfinished(ctx, d, fmt.Errorf("removing chunks of a superseded version: %w", err))
+				return fmt.Errorf("removing chunks of a superseded version: %w", err)
 			}
 		}
 	}
-	return s.end(d, &row, event.OutcomeSuperseded)
+	if len(garbage) == len(d.ids) {
+		return nil
+	}
+	changed, err := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error { return row.MetaWritten(d.meta()) })
+	if err == nil {
+		*row, err = s.settle(ctx, d.name(), changed)
+	}
+	return err
 }
 
 // end is the result of the job, after its lines for the ledger.

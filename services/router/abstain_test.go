@@ -1,7 +1,6 @@
 package router
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -43,10 +41,7 @@ func TestNothingFoundIsNoTask(t *testing.T) {
 			t.Errorf("token %+v, want %+v", token, want)
 		}
 	}
-	line, _ := stagetest.Next(r.Kit, lines, func(data []byte) (line ledger.Line, err error) {
-		err = json.Unmarshal(data, &line)
-		return line, err
-	})
+	line, _ := r.line(lines)
 	if line.Job != id || line.Model != "embed" || line.CostNanoUSD != 80 {
 		t.Errorf("line %+v, want the embedding", line)
 	}

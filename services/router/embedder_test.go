@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -95,10 +94,7 @@ func TestQuestionIsInTheLedger(t *testing.T) {
 	r := setup(t, finds(vector.Chunk{Document: "d", Text: "x"})).embedder(vectors)
 	lines := r.Subscribe("weir.ledger.acme.>")
 	id := r.submit(question("What?"))
-	line, _ := stagetest.Next(r.Kit, lines, func(data []byte) (line ledger.Line, err error) {
-		err = json.Unmarshal(data, &line)
-		return line, err
-	})
+	line, _ := r.line(lines)
 	if line.Job != id || line.Step != "query" || line.Model != "embed" || line.CostNanoUSD != 80 || line.Usage.PromptTokens != 4 || line.Catalog == "" {
 		t.Errorf("line %+v, want the embedding of %s", line, id)
 	}

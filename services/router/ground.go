@@ -41,7 +41,7 @@ func (r *retrieved) receipt(sources []source) *event.Retrieval {
 		out.Lists = append(out.Lists, string(list))
 	}
 	for _, s := range sources {
-		out.Sources = append(out.Sources, event.SourceVersion{Document: s.Chunk.Document, Version: s.Version, Chunk: s.ID})
+		out.Sources = append(out.Sources, event.SourceVersion{Document: s.Chunk.Document, Version: s.Version, Chunks: s.ids})
 	}
 	return out
 }
@@ -90,9 +90,11 @@ func (s *Service) room(job *event.GenerateJob, task *event.GenerateTask) int {
 	}
 	answer := cmp.Or(job.MaxTokens, m.MaxTokens)
 	rest := weight(task) + answer
-	if m.Context.Input > 0 {
-		// A tenth in hand: the model's tokens are not those that chunks are counted in.
-		room = min(room, m.Context.Input*9/10-rest)
+	for _, name := range chain { // whichever of them answers
+		if m, ok := s.ports.Catalog.Current().Model(name); ok && m.Context.Input > 0 {
+			// A tenth in hand: the model's tokens are not those that chunks are counted in.
+			room = min(room, m.Context.Input*9/10-rest)
+		}
 	}
 	if job.MaxCostNanoUSD > 0 {
 		if price, ok := m.PriceAt(s.p.Now()); ok && price.Input > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
@@ -252,6 +253,15 @@ func (r *rig) asked(job event.GenerateJob) event.GenerateTask {
 	r.submit(job)
 	task, _ := r.task()
 	return task
+}
+
+// line is the next line of the ledger.
+func (r *rig) line(lines *nats.Subscription) (ledger.Line, *nats.Msg) {
+	r.T.Helper()
+	return stagetest.Next(r.Kit, lines, func(data []byte) (line ledger.Line, err error) {
+		err = json.Unmarshal(data, &line)
+		return line, err
+	})
 }
 
 // failure is the error of a job that must fail.

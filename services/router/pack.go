@@ -15,9 +15,10 @@ type source struct {
 	passage
 	rank int // of its best passage, from 0
 	text string
-	end  int // byte offset in the document
-	last int // position of its last chunk
-	size int // tokens of its text
+	end  int      // byte offset in the document
+	last int      // position of its last chunk
+	size int      // tokens of its text
+	ids  []string // of its chunks
 }
 
 // pack makes the sources of a prompt out of passages, best first: doubles are left
@@ -53,7 +54,7 @@ func join(passages []passage) []source {
 	for i, p := range passages {
 		inOrder[i] = source{
 			passage: p, rank: i, text: header(p.Chunk.Prefix) + p.Chunk.Text, end: p.Ref.End, last: p.Position,
-			size: p.Chunk.Tokens + escapes(p.Chunk.Text),
+			size: p.Chunk.Tokens + escapes(p.Chunk.Text), ids: []string{p.ID},
 		}
 	}
 	slices.SortStableFunc(inOrder, func(a, b source) int {
@@ -102,6 +103,7 @@ func (s *source) follows(next *source) bool {
 func (s *source) add(next *source) {
 	s.text += gap(s.end, next.Ref.Start) + next.Chunk.Text[next.Ref.Overlap:]
 	s.end, s.last, s.size = next.end, next.last, s.size+next.size
+	s.ids = append(s.ids, next.ids...)
 	s.rank = min(s.rank, next.rank)
 	s.Score = max(s.Score, next.Score)
 }

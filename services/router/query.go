@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ledger"
 )
 
 // queries answers requests on event.QueryRPC: what retrieval finds, and why.
@@ -103,6 +104,11 @@ func (q *queries) answer(ctx context.Context, msg *nats.Msg, reply *event.QueryR
 	var receipt event.Receipt
 	found, err := q.s.retrieve(ctx, &asked, &receipt)
 	reply.Tokens, reply.CostNanoUSD = receipt.PromptTokens, receipt.CostNanoUSD
+	now := q.s.p.Now()
+	lines := q.s.lines(ledger.Line{Tenant: tenant, Job: "query-" + event.NewID(now), Epoch: now.UnixMicro()}, receipt.Attempts)
+	if bookErr := q.s.bus.Publish(context.WithoutCancel(ctx), lines...); err == nil {
+		err = bookErr
+	}
 	if err != nil {
 		return err
 	}

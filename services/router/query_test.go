@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -130,14 +131,19 @@ func TestManyQueries(t *testing.T) {
 	store := finds(vector.Chunk{Document: "d", Text: "x"})
 	find := store.search
 	var working, most atomic.Int32
+	var nc *nats.Conn
 	store.search = func(ctx context.Context, q vector.Query) ([]vector.Hit, error) {
 		n := working.Add(1)
 		defer working.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
+		if err := nc.Flush(); err != nil { // takes a while
+			t.Error(err)
+		}
 		return find(ctx, q)
 	}
 	r := setupWith(t, standIn, store, func(c *Config) { c.InteractiveSlots = slots })
+	nc = r.Bus.Conn()
 	var asking sync.WaitGroup
 	for range requests {
 		asking.Go(func() {
@@ -150,6 +156,16 @@ func TestManyQueries(t *testing.T) {
 	if n := most.Load(); n < 1 || n > slots {
 		t.Errorf("%d at once, want at most %d", n, slots)
 	}
+}
+
+// someoneListens reports whether a router takes queries. It asks in vain: the
+// version is none.
+func (r *rig) someoneListens() bool {
+	r.T.Helper()
+	ctx, cancel := context.WithTimeout(r.T.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := r.Bus.Conn().RequestWithContext(ctx, event.QueryRPC("acme"), []byte(`{"v":0}`))
+	return !errors.Is(err, nats.ErrNoResponders)
 }
 
 // TestQueriesEndWithTheService: what was taken is answered, later ones find nobody.
@@ -180,6 +196,16 @@ func TestQueriesEndWithTheService(t *testing.T) {
 	}
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); r.stop() }()
+	for r.someoneListens() {
+		if _, err := r.rows.Get(t.Context(), vector.Document{Scope: scope, ID: "d"}); err != nil { // takes a while
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-stopped:
+		t.Error("ended with a request in work")
+	default:
+	}
 	close(goOn)
 	stagetest.Wait(t, stopped, "the end of the service")
 	for range 3 {

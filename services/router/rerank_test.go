@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/ledger"
+	"github.com/weir-dev/weir/pkg/rerank"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -44,10 +44,7 @@ func TestModelReranks(t *testing.T) {
 		t.Errorf("receipt %+v of %+v, want the embedding and the reranking", receipt, receipt.Retrieval)
 	}
 	for i, want := range []string{"embed", "judge"} {
-		line, _ := stagetest.Next(r.Kit, lines, func(data []byte) (line ledger.Line, err error) {
-			err = json.Unmarshal(data, &line)
-			return line, err
-		})
+		line, _ := r.line(lines)
 		if line.Model != want || line.Call != i+1 || line.Step != "query" {
 			t.Errorf("line %+v, want call %d of %s", line, i+1, want)
 		}
@@ -84,10 +81,10 @@ func TestTheBestAreReranked(t *testing.T) {
 	}()
 	msg := stagetest.Wait(t, requests, "a request")
 	request, err := event.Decode[event.RerankRequest](msg.Data)
-	if err != nil || request.Query != "Which passage?" || len(request.Passages) != rerankTop || request.Passages[3] != "Title\n\nPassage 3" {
+	if err != nil || request.Query != "Which passage?" || len(request.Passages) != rerank.Depth || request.Passages[3] != "Title\n\nPassage 3" {
 		t.Errorf("request %+v (%v), want the question and 20 passages", request, err)
 	}
-	scores := make([]float64, rerankTop)
+	scores := make([]float64, rerank.Depth)
 	for i := range scores {
 		scores[i] = float64(i)
 	}
@@ -125,6 +122,7 @@ func TestRerankErrors(t *testing.T) {
 				tc.reply.V = event.Version
 				r.answers(event.RerankRPC("judge"), tc.reply)
 			}
+			lines := r.Subscribe("weir.ledger.acme.>")
 			id := r.submit(question("Which passage?"))
 			got := r.failure(id)
 			if got.Class != tc.class || !strings.Contains(got.Message, tc.has) {
@@ -135,6 +133,9 @@ func TestRerankErrors(t *testing.T) {
 			}
 			if receipt := r.Result(id).Receipt; receipt.CostNanoUSD != 80 {
 				t.Errorf("receipt %+v, want the embedding", receipt)
+			}
+			if line, _ := r.line(lines); line.Job != id || line.Model != "embed" || line.CostNanoUSD != 80 {
+				t.Errorf("line %+v, want the embedding, which was paid", line)
 			}
 		})
 	}

@@ -151,10 +151,9 @@ func (s *Service) placeOf(model string) (vector.Index, error) {
 	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, err
 }
 
-// search finds the chunks of current versions that the manifest lets the reader
-// see. When it drops some, because a document got a new version meanwhile, or is
-// about to, or the store has yet to learn of an access list, it looks again, and
-// deeper.
+// search finds the chunks of current versions. It looks again when a document that
+// was found got a new version meanwhile, and deeper when too many hits are of
+// versions that are not current yet, or not for this reader.
 func (s *Service) search(ctx context.Context, q *lookup, place vector.Index, query vector.Query) ([]manifest.Found, error) {
 	searching, cancel := context.WithTimeout(ctx, s.cfg.RetrieveTimeout)
 	defer cancel()
@@ -164,7 +163,7 @@ func (s *Service) search(ctx context.Context, q *lookup, place vector.Index, que
 		if err != nil {
 			return nil, s.storeDown(ctx, err)
 		}
-		found, _, err := s.rows.Check(searching, query.Scope, q.rag.Readers, hits)
+		found, stale, err := s.rows.Check(searching, query.Scope, q.rag.Readers, hits)
 		if err != nil {
 			return nil, fmt.Errorf("searching: %w", err)
 		}
@@ -172,11 +171,11 @@ func (s *Service) search(ctx context.Context, q *lookup, place vector.Index, que
 			return nil, s.unknownCollection(searching, ctx, q, place)
 		}
 		found = slices.DeleteFunc(found, func(f manifest.Found) bool { return !matches(f.Chunk.Metadata, q.rag.Filter) })
-		dropped := len(hits) - len(found)
-		if dropped == 0 || try == staleTries {
+		deeper := len(found) < want && len(hits) == query.TopK
+		if try == staleTries || stale == 0 && !deeper {
 			return found[:min(len(found), want)], nil
 		}
-		query.TopK += dropped
+		query.TopK += len(hits) - len(found)
 	}
 }
 
@@ -227,7 +226,7 @@ func (s *Service) order(ctx context.Context, q *lookup, r *retrieved, receipt *e
 	case model != catalog.RerankLinear:
 		r.reranker = model
 		var err error
-		if scores, err = s.rerank(ctx, model, q.text, texts(top), receipt); err != nil {
+		if scores, err = s.rerank(ctx, model, q.text, passageTexts(top), receipt); err != nil {
 			return err
 		}
 	case reading.Question():
@@ -246,7 +245,7 @@ func (s *Service) order(ctx context.Context, q *lookup, r *retrieved, receipt *e
 	return nil
 }
 
-func texts(passages []passage) []string {
+func passageTexts(passages []passage) []string {
 	out := make([]string, len(passages))
 	for i, p := range passages {
 		out[i] = p.Chunk.Prefix + p.Chunk.Text

@@ -29,6 +29,7 @@ type Service struct {
 	cfg     Config
 	p       platform.Platform
 	nc      *nats.Conn
+	bus     *bus.Bus
 	store   searcher
 	rows    *manifest.Rows
 	sparse  *sparse.Encoder
@@ -76,7 +77,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: ports.Store, rows: manifest.NewRows(b), sparse: sparse.New(), ranker: rerank.New(),
+	s := &Service{cfg: cfg, p: p, nc: p.NATS, bus: b, store: ports.Store, rows: manifest.NewRows(b), sparse: sparse.New(), ranker: rerank.New(),
 		ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
 	s.queries = newQueries(s, cfg.InteractiveSlots)
 	s.guard, err = guard.For(p, "router", b, guard.Config{Catalog: ports.Catalog, Dial: noCalls, Project: true})

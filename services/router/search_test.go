@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/manifest"
+	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -85,8 +87,8 @@ func TestSearchFindsTheNewVersion(t *testing.T) {
 	if len(task.Sources) != 1 || task.Sources[0].Version != 2 || searches.Load() != 2 {
 		t.Errorf("%d searches, sources %+v; want version 2 after two", searches.Load(), task.Sources)
 	}
-	want := []event.SourceVersion{{Document: "a", Version: 2, Chunk: point("a", 2, 0).String()}}
-	if got := task.Receipt.Retrieval; got == nil || !slices.Equal(got.Sources, want) {
+	want := []event.SourceVersion{{Document: "a", Version: 2, Chunks: []string{point("a", 2, 0).String()}}}
+	if got := task.Receipt.Retrieval; got == nil || !reflect.DeepEqual(got.Sources, want) {
 		t.Errorf("receipt %+v, want %+v", got, want)
 	}
 }
@@ -181,7 +183,7 @@ func TestCollectionSaysHowToSearch(t *testing.T) {
 `, finds(vector.Chunk{Document: "a", Text: "a"}, vector.Chunk{Document: "b", Text: "b"})).embedder(vectors)
 	task := r.asked(question("What is said of a and b?"))
 	q := r.store.queries()[0]
-	if q.Fusion != vector.RRF || len(q.Weights) != 2 || q.Weights[vector.Dense] != 0.5 || q.Weights[vector.Grams] != 2 {
+	if q.Fusion != vector.RRF || q.Weights[vector.BM25] != sparse.WeightBM25 || q.Weights[vector.Dense] != 0.5 || q.Weights[vector.Grams] != 2 {
 		t.Errorf("query %+v, want the collection's fusion and weights", q)
 	}
 	if len(task.Sources) != 1 {

@@ -64,7 +64,10 @@ func TestEndToEnd(t *testing.T) {
 	if result.Answer == nil || result.Answer.Text != "I don't know." || len(result.Answer.Citations) != 0 {
 		t.Errorf("answer %+v, want I don't know without citations", result.Answer)
 	}
-	receipt := result.Receipt
+	if result.Answer.FinishReason != event.FinishAbstained || len(result.Receipt.Attempts) != 0 || result.Receipt.Retrieval == nil {
+		t.Errorf("result %+v, want it without asking a model", result)
+	}
+	receipt := w.ask(known).Receipt
 	if len(receipt.Attempts) != 1 || receipt.Attempts[0].Model != "small" || receipt.Retrieval == nil || len(receipt.Retrieval.Sources) == 0 {
 		t.Fatalf("receipt %+v, want an answer and what grounded it", receipt)
 	}

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -100,5 +102,62 @@ func TestPayloadOfAnotherProgram(t *testing.T) {
 	}))
 	if c.Text != "" || c.Version != 0 || c.Section != nil || !c.Created.IsZero() || c.Metadata != nil || c.ACL != nil || c.Tokens != 3 {
 		t.Errorf("chunk %+v, want only the tokens", c)
+	}
+}
+
+// TestFilterIsInEveryList: tenant, collection and ACL must hold in each prefetch
+// by itself, whatever a server makes of the filter at the root.
+func TestFilterIsInEveryList(t *testing.T) {
+	t.Parallel()
+	v := sparse.Vector{Indices: []uint32{1}, Values: []float32{1}}
+	for _, fusion := range []vector.Fusion{"", vector.DBSF, vector.RRF} {
+		q := vector.Query{
+			Scope: vector.Scope{Tenant: "t", Collection: "c"}, Dense: []float32{1}, BM25: v, Grams: v, TopK: 3, Scores: true, Fusion: fusion,
+			Weights: map[vector.List]float64{vector.BM25: 2},
+			Filter:  vector.Filter{Readers: []string{"ann"}, Metadata: map[string]string{"k": "v"}, Documents: []string{"d"}},
+		}
+		lists, err := newLists(vector.Index{Name: "i", Model: "m", Dimension: 1}, q)
+		if err != nil {
+			t.Fatalf("lists: %v", err)
+		}
+		filter, err := readFilter(q.Scope, q.Filter)
+		if err != nil {
+			t.Fatalf("filter: %v", err)
+		}
+		var keys []string
+		for _, c := range filter.GetMust() {
+			keys = append(keys, c.GetField().GetKey())
+		}
+		if got := strings.Join(keys, " "); got != `tenant collection acl metadata."k" document` {
+			t.Errorf("the filter is on %s", got)
+		}
+		n := 0
+		for _, r := range newRequests("c", q, lists, filter) {
+			filters := []*pb.Filter{r.GetFilter()}
+			for _, p := range r.GetPrefetch() {
+				filters = append(filters, p.GetFilter())
+			}
+			for _, f := range filters {
+				n++
+				if !proto.Equal(f, filter) {
+					t.Errorf("fusion %q: a list has filter %v, want %v", fusion, f, filter)
+				}
+			}
+		}
+		if want := map[vector.Fusion]int{"": 8, vector.DBSF: 8, vector.RRF: 7}[fusion]; n != want {
+			t.Errorf("fusion %q: %d filters, want %d", fusion, n, want)
+		}
+	}
+}
+
+func TestCheckID(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]bool{
+		"01234567-89ab-cdef-0123-456789abcdef": true, "01234567-89AB-cdef-0123-456789abcdef": false, "0123456789abcdef0123456789abcdef": false,
+		"": false, "7": false, "01234567-89ab-cdef-0123-456789abcdeg": false, "{1234567-89ab-cdef-0123-456789abcdef": false,
+	} {
+		if err := checkID("id", id); (err == nil) != want {
+			t.Errorf("id %q: error %v", id, err)
+		}
 	}
 }

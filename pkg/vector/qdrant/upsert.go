@@ -81,8 +81,8 @@ func batches(scope vector.Scope, points []vector.Point) []batch {
 	return out
 }
 
-// sizeOf is about what a point takes on the wire; to measure it would take a
-// third of the time that encoding does.
+// sizeOf is about what a point takes on the wire, from above; proto.Size would
+// walk over all its numbers.
 func sizeOf(p vector.Point) int {
 	c := p.Chunk
 	n := 512 + 4*len(p.Dense) + 9*(len(p.BM25.Indices)+len(p.Grams.Indices))

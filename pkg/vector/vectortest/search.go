@@ -154,6 +154,46 @@ func testCandidates(t *testing.T, f fixture) {
 	}
 }
 
+// testDefaultCandidates: none given is as good as max(50, 2*TopK).
+func testDefaultCandidates(t *testing.T, f fixture) {
+	f.ensure(t)
+	f.mixed(t, 101)
+	scores := func(topK, candidates int) string {
+		q := mixedQuery(topK)
+		q.Candidates = candidates
+		var out []string
+		for _, h := range f.search(t, q) {
+			out = append(out, fmt.Sprintf("%.4f", h.Score))
+		}
+		return fmt.Sprint(out)
+	}
+	for topK, want := range map[int]int{10: 50, 25: 50, 40: 80} {
+		given := scores(topK, want)
+		if got := scores(topK, 0); got != given {
+			t.Errorf("top %d: scores %s, want those of %d candidates, %s", topK, got, want, given)
+		}
+		if given == scores(topK, want-5) {
+			t.Errorf("top %d: the number of candidates changes nothing: the test shows nothing", topK)
+		}
+	}
+}
+
+// testNoSpread: a list whose scores are all equal, or that has one point, gives
+// one half for each.
+func testNoSpread(t *testing.T, f fixture) {
+	f.ensure(t)
+	add := func(n int, text string, grams ...float64) {
+		p := point(n, "d", 1, text, 1, 0, 0, 0)
+		p.BM25, p.Grams = terms(1, 1), terms(grams...)
+		f.upsert(t, f.scope, p)
+	}
+	add(1, "one", 2, 1)
+	q := vector.Query{Dense: []float32{1, 0, 0, 0}, BM25: terms(1, 1), Grams: terms(2, 1), TopK: 5, Weights: map[vector.List]float64{vector.BM25: 3}}
+	wantScores(t, f.search(t, q), "one", 0.5+3*0.5+0.5)
+	add(2, "two")
+	wantScores(t, f.search(t, q), "one", 0.5+3*0.5+0.5, "two", 0.5+3*0.5)
+}
+
 // testDBSF computes the fusion from the lists' own scores.
 func testDBSF(t *testing.T, f fixture) {
 	f.ensure(t)

@@ -94,11 +94,11 @@ func (w *walker) root(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("looking at %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, cause(err))
 	case info.IsDir():
 		return w.folder(path, nil)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("looking at %s: %w", path, ErrUnsupported)
+		return fmt.Errorf("%s: %w", path, ErrUnsupported)
 	}
 	w.take(path, info)
 	return nil
@@ -152,6 +152,15 @@ func (w *walker) entry(path string, entry fs.DirEntry, r *rules) error {
 	}
 	w.take(path, info)
 	return nil
+}
+
+// cause is an error of the file system without its path.
+func cause(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 // vanished reports whether an entry went, or became another kind, since it was seen.
