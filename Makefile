@@ -18,7 +18,7 @@ RACE = $(error CI=true needs the race detector: install a C compiler)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint tidy generate verify bench bench-limits e2e clean
+.PHONY: help build demo test lint tidy generate verify bench bench-ingest bench-limits e2e clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ verify: ## Build and vet each module by itself; check modules, imports and docs
 bench: ## Measure the pipeline beside bare JetStream, and retrieval; figures go to build/bench/
 	@mkdir -p $(BUILD)/bench
 	$(GO) run ./test/bench -out $(BUILD)/bench
+
+bench-ingest: ## Measure the stages of ingestion beside langchaingo and sha256, and on ugly files
+	@mkdir -p $(BUILD)/bench
+	$(GO) run ./test/bench/ingest -out $(BUILD)/bench
 
 bench-limits: ## Measure fleets of workers under a provider's limits beside simpler ones (13 minutes)
 	@mkdir -p $(BUILD)/bench

@@ -10,6 +10,10 @@ import (
 // cut small enough for their parts to be repeated.
 const minOverlapPart = 8
 
+// maxMarks is how many times the limit of tokens is collected, at most, before a
+// sentence or line is cut: so memory does not grow with its length.
+const maxMarks = 4
+
 // mark is a piece of the text, as the Counter yields it.
 type mark struct{ end, tokens int }
 
@@ -67,7 +71,7 @@ func (p *packer) describe(b parse.Block) {
 		}
 	}
 	if b.Kind == parse.Heading && len(p.atoms) > 0 {
-		p.atoms[0].path = b.Section
+		p.atoms[0].begins = &b
 	}
 	p.atoms[len(p.atoms)-1].blockEnd = true
 }
@@ -139,18 +143,22 @@ func (p *packer) table(b parse.Block, next, limit int) {
 // ones.
 func (p *packer) cut(pos, limit int) {
 	p.marks = p.marks[:0]
-	start, sum, i := pos, 0, 0
+	start, sum, i, long := pos, 0, 0, false
 	for end, n := range p.opt.Counter.Pieces(p.doc.Text[pos:]) {
 		end += pos
 		p.marks = append(p.marks, mark{end, n})
 		sum += n
 		if end < p.ends[i] {
+			if sum > maxMarks*limit {
+				start, sum = p.cutLong(start, limit, true)
+				long = true
+			}
 			continue
 		}
-		if sum <= limit {
+		if sum <= limit && !long {
 			p.atoms = append(p.atoms, atom{start: start, end: end, tokens: sum})
 		} else {
-			p.cutLong(start, limit)
+			p.cutLong(start, limit, false)
 		}
 		for i < len(p.ends) && p.ends[i] <= end {
 			i++
@@ -158,29 +166,35 @@ func (p *packer) cut(pos, limit int) {
 		if i == len(p.ends) {
 			return
 		}
-		p.marks, start, sum = p.marks[:0], end, 0
+		p.marks, start, sum, long = p.marks[:0], end, 0, false
 	}
 }
 
-// cutLong appends the atoms of p.marks, which are of more than limit tokens:
-// small ones, if there is overlap.
-func (p *packer) cutLong(start, limit int) {
+// cutLong appends the atoms of p.marks, which begin at start and are of more
+// than limit tokens: small atoms, if there is overlap. If more follows it leaves
+// the marks whose atom may reach further, and returns their start and tokens.
+func (p *packer) cutLong(start, limit int, more bool) (rest, tokens int) {
 	size := limit
 	if p.opt.Overlap >= minOverlapPart {
 		size = min(p.opt.Overlap, limit)
 	}
-	for marks := p.marks; len(marks) > 0; {
-		n := 1
+	marks := p.marks
+	for len(marks) > 0 {
+		n, sum := 1, 0
 		if marks[0].tokens > limit {
 			p.cutPiece(start, marks[0], limit)
 		} else {
-			var sum int
-			n, sum = p.fill(marks, size)
+			if n, sum = p.fill(marks, size); n == len(marks) && more {
+				p.marks = p.marks[:copy(p.marks, marks)]
+				return start, sum
+			}
 			p.atoms = append(p.atoms, atom{start: start, end: marks[n-1].end, tokens: sum})
 		}
 		start = marks[n-1].end
 		marks = marks[n:]
 	}
+	p.marks = p.marks[:0]
+	return start, 0
 }
 
 // fill returns how many of the marks make at most size tokens, one at least, and

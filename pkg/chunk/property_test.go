@@ -3,6 +3,7 @@ package chunk_test
 import (
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -112,6 +113,29 @@ func check(t testing.TB, doc parse.Document, c chunk.Counter, options ...[2]int)
 	}
 }
 
+// TestSplitRandom checks random documents in both encodings with random options.
+func TestSplitRandom(t *testing.T) {
+	t.Parallel()
+	o200k, err := tokens.New(tokens.O200kBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters, rnd := []chunk.Counter{counter(t), o200k}, rand.New(rand.NewPCG(1, 2))
+	parts := []string{"# A\n", "## B b\n\n", "\n### C++\n", "---\n", "\n\n", "\n \n", "One sentence. ", "Two words! ", "e.g. this", " ", "  1", "x", "/usr\n",
+		"文。次の文。", "、漢字", "- item\n", "> q\n", "```\ncode();\n// x\n```\n", "|a|b|\n|-|-|\n", "|1|2|\n", "++\n", strings.Repeat("long ", 60), strings.Repeat("w", 300), "👩‍👩‍👧‍👦", "\u2003", "\u0301"}
+	for range 1_500 {
+		var b strings.Builder
+		for range 1 + rnd.IntN(40) {
+			b.WriteString(parts[rnd.IntN(len(parts))])
+		}
+		if strings.TrimSpace(b.String()) == "" {
+			continue
+		}
+		limit := chunk.MinTokens + rnd.IntN(80)
+		check(t, markdown(t, b.String()), counters[rnd.IntN(2)], [2]int{limit, rnd.IntN(limit/2 + 1)})
+	}
+}
+
 func TestSplitHostile(t *testing.T) {
 	t.Parallel()
 	c := counter(t)
@@ -139,6 +163,31 @@ func TestSplitHostile(t *testing.T) {
 
 func TestSplitDataFiles(t *testing.T) {
 	t.Parallel()
+	dir, c := dataDir(t), counter(t)
+	split := 0
+	for _, pattern := range []string{"rag/ugly/*", "rag/formats/*"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files in %s: %v", pattern, err)
+		}
+		for _, f := range files {
+			if doc, ok := parseFile(t, f); ok {
+				split++
+				check(t, doc, c, [2]int{256, 32})
+			}
+		}
+	}
+	for _, doc := range demoDocs(t) {
+		split++
+		check(t, doc, c, [2]int{256, 32})
+	}
+	t.Logf("%d files split", split)
+}
+
+// dataDir returns the folder of the shared test data (WEIR_DATA or its usual
+// place beside the repository). Without it the test is skipped, in CI failed.
+func dataDir(t testing.TB) string {
+	t.Helper()
 	dir := os.Getenv("WEIR_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "data")
@@ -149,38 +198,18 @@ func TestSplitDataFiles(t *testing.T) {
 		}
 		t.Skipf("SKIPPED, NOT TESTED: no test data (set WEIR_DATA): %v", err)
 	}
-	c := counter(t)
-	parsed := 0
-	for _, pattern := range []string{"rag/ugly/*", "rag/formats/*", "rag/demo-docs/go/doc/modules/*.md"} {
-		files, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no files in %s: %v", pattern, err)
-		}
-		for _, f := range files {
-			if splitFile(t, f, c) {
-				parsed++
-			}
-		}
-	}
-	t.Logf("%d files split", parsed)
+	return dir
 }
 
-// splitFile checks the chunks of a file; false if it can't be parsed.
-func splitFile(t *testing.T, file string, c chunk.Counter) bool {
+// parseFile parses a file; ok is false if it is of no known format.
+func parseFile(t testing.TB, path string) (doc parse.Document, ok bool) {
 	t.Helper()
-	data, err := os.ReadFile(file)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(data) > 30_000 { // enough to see; the rest is more of the same
-		data = data[:30_000]
-	}
-	doc, err := parse.Parse(parse.Input{Name: filepath.Base(file), Data: data})
-	if err != nil {
-		return false
-	}
-	check(t, doc, c, [2]int{256, 32})
-	return true
+	doc, err = parse.Parse(parse.Input{Name: filepath.Base(path), Data: data})
+	return doc, err == nil
 }
 
 func FuzzSplit(f *testing.F) {
