@@ -110,7 +110,9 @@ func lineEnds(ends []int, text string, b parse.Block, next int) []int {
 
 // table makes an atom of every row of b, the first one with the header.
 func (p *packer) table(b parse.Block, next, limit int) {
-	p.ends = lineEnds(p.ends[:0], p.doc.Text, b, next)
+	rows := b
+	rows.Start += leadingLines(p.doc.Text[b.Start:b.End])
+	p.ends = lineEnds(p.ends[:0], p.doc.Text, rows, next)
 	if len(p.ends) < 3 {
 		p.cut(b.Start, limit)
 		return
@@ -122,14 +124,14 @@ func (p *packer) table(b parse.Block, next, limit int) {
 		return
 	}
 	p.cut(b.Start, limit-h.tokens)
-	rows := 0
-	for rows < len(p.atoms) && p.atoms[rows].start < head {
-		rows++
+	i := 0
+	for i < len(p.atoms) && p.atoms[i].start < head {
+		i++
 	}
-	for i := rows; i < len(p.atoms); i++ {
-		p.atoms[i].header = h
+	for j := i; j < len(p.atoms); j++ {
+		p.atoms[j].header = h
 	}
-	if rows == 2 && len(p.atoms) > 2 && !p.atoms[2].solo {
+	if i == 2 && len(p.atoms) > 2 && !p.atoms[2].solo {
 		sum := p.atoms[0].tokens + p.atoms[1].tokens + p.atoms[2].tokens
 		if sum <= limit && !p.atoms[0].solo && !p.atoms[1].solo {
 			p.atoms[2] = atom{start: p.atoms[0].start, end: p.atoms[2].end, tokens: sum}
