@@ -49,6 +49,8 @@ type packer struct {
 	atoms []atom //
 }
 
+func isHeading(a atom) bool { return a.heading }
+
 func newPacker(doc parse.Document, opt Options) *packer {
 	return &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
 		chunks: make([]Chunk, 0, len(doc.Text)/(2*opt.MaxTokens)+1), marks: make([]mark, 0, min(len(doc.Text), 256))}
@@ -170,7 +172,12 @@ func (p *packer) begin(atoms []atom, a atom) {
 	if p.fresh > 0 {
 		first = p.open[0]
 	}
-	p.prefix = p.startPrefix(first)
+	if p.prefix = p.startPrefix(first); slices.ContainsFunc(atoms, isHeading) {
+		p.prefix = p.headingPrefix(atoms)
+	}
+	if p.prefix.tokens+p.sum+a.tokens > p.opt.MaxTokens { // longer without the headings
+		p.prefix = prefix{}
+	}
 }
 
 // overlap returns the last atoms before the offset next that may be repeated in

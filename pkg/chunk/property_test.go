@@ -51,7 +51,7 @@ func checkChunks(t testing.TB, doc parse.Document, opt chunk.Options, chunks []c
 func checkTokens(t testing.TB, i int, c chunk.Chunk, opt chunk.Options) {
 	t.Helper()
 	if n := count(opt.Counter, c.EmbedText()); n != c.Tokens || n > opt.MaxTokens && utf8.RuneCountInString(c.Text) > 1 {
-		t.Fatalf("chunk %d [%q %q %d %d] has %d tokens, says %d, limit %d: %q", i, c.Prefix, c.Text, c.Overlap, c.Start, n, c.Tokens, opt.MaxTokens, c.EmbedText())
+		t.Fatalf("chunk %d has %d tokens, says %d, limit %d: %q", i, n, c.Tokens, opt.MaxTokens, c.EmbedText())
 	}
 	if n := count(opt.Counter, c.Text[:c.Overlap]); n > opt.Overlap {
 		t.Fatalf("chunk %d has an overlap of %d tokens, limit %d: %q", i, n, opt.Overlap, c.Text[:c.Overlap])
@@ -77,7 +77,7 @@ func checkPrefix(t testing.TB, i int, c chunk.Chunk, doc parse.Document) {
 		if n := len(b.Section); n > 0 && n == len(c.Section) && slices.Equal(b.Section, c.Section) {
 			title := b.Section[n-1]
 			if had := countOf(c.Section, title); countOf(parts, title) >= had && doc.Title != title {
-				t.Fatalf("chunk %d begins with heading %q, which its prefix %q has as well", i, title, c.Prefix)
+				t.Fatalf("chunk %d begins with heading %q, which its prefix %q has as well: %q", i, title, c.Prefix, c.Text)
 			}
 		}
 	}
