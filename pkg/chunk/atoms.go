@@ -182,10 +182,11 @@ func (p *packer) cutLong(start, limit int, more bool) (rest, tokens int) {
 	}
 	marks := p.marks
 	for len(marks) > 0 {
-		n, sum := 1, 0
+		n := 1
 		if marks[0].tokens > limit {
 			p.cutPiece(start, marks[0], limit)
 		} else {
+			var sum int
 			if n, sum = p.fill(marks, size); n == len(marks) && more {
 				p.marks = p.marks[:copy(p.marks, marks)]
 				return start, sum

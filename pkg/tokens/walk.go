@@ -112,19 +112,25 @@ type longCached struct {
 
 // walker returns a walker of before or a new one.
 func (c *Counter) walker() *walker {
-	if w, ok := c.walkers.Get().(*walker); ok {
+	select {
+	case w := <-c.walkers:
 		return w
+	default:
+		return &walker{split: splitter{classes: c.classes, cased: c.encoding == O200kBase}, merge: merger{vocab: c.vocab}}
 	}
-	return &walker{split: splitter{classes: c.classes, cased: c.encoding == O200kBase}, merge: merger{vocab: c.vocab}}
 }
 
-// release keeps w for later, without the buffers of an overlong word.
+// release keeps w for later, unless there are enough, without the buffers of an
+// overlong word.
 func (c *Counter) release(w *walker) {
 	w.split.steps, w.merge.steps = 0, 0
 	if cap(w.merge.ranks) > keepBytes {
 		w.merge = merger{vocab: c.vocab}
 	}
-	c.walkers.Put(w)
+	select {
+	case c.walkers <- w:
+	default:
+	}
 }
 
 // weigh returns the tokens of the piece text[pos:pos+n].
