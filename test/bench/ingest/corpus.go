@@ -51,7 +51,7 @@ func readCorpus(data string, rounds int) (*corpus, error) {
 	c := &corpus{rounds: max(1, rounds)}
 	skipped := 0
 	for _, f := range demo {
-		_, err := parse.Parse(input(f))
+		_, err := parse.Parse(context.Background(), input(f))
 		var refused *event.Error
 		switch {
 		case err == nil:

@@ -90,7 +90,7 @@ func measureUgly(f file, opt chunk.Options, rounds int) uglyFigures {
 
 // ingest parses and cuts a file.
 func ingest(f file, opt chunk.Options) ([]chunk.Chunk, error) {
-	doc, err := parse.Parse(input(f))
+	doc, err := parse.Parse(context.Background(), input(f))
 	if err != nil {
 		return nil, fmt.Errorf("parsing: %w", err)
 	}
