@@ -50,7 +50,7 @@ verify: ## Build and vet each module by itself; check modules, imports and docs
 		(cd $$dir && export GOWORK=off && $(GO) build ./... && $(GO) vet ./... && $(GO) mod tidy -diff) || exit 1; done
 	$(GO) test -count=1 ./test/repo
 
-bench: ## Measure the pipeline beside bare JetStream, and retrieval; figures go to build/bench/
+bench: ## Measure the pipeline beside bare JetStream; figures go to build/bench/
 	@mkdir -p $(BUILD)/bench
 	$(GO) run ./test/bench -out $(BUILD)/bench
 

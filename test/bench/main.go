@@ -47,9 +47,6 @@ func run(ctx context.Context) error {
 	if err := benchPipeline(ctx, found, *jobs, *rounds); err != nil {
 		return fmt.Errorf("pipeline: %w", err)
 	}
-	if err := benchRecall(ctx, found, *data); err != nil {
-		return fmt.Errorf("recall: %w", err)
-	}
 	return write(filepath.Join(*out, "pipeline.json"), found)
 }
 
