@@ -1,7 +1,7 @@
 // Command bench measures Weir: the pipeline's throughput and added latency
-// beside bare JetStream doing the same hops in the same run, the recall of
-// retrieval, and the counting of tokens beside tiktoken-go/tokenizer. It prints
-// the figures and writes them, flat, to JSON files.
+// beside bare JetStream doing the same hops in the same run, and the counting of
+// tokens beside tiktoken-go/tokenizer. It prints the figures and writes them,
+// flat, to JSON files.
 package main
 
 import (
