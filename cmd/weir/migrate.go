@@ -85,7 +85,7 @@ func describe(s *migration.State) string {
 
 // migrate asks what it would take, and goes through with it after a yes.
 func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
-	s, err := record.Change(e.ctx, func(s *migration.State) error {
+	_, err := record.Change(e.ctx, func(s *migration.State) error {
 		if s.Also == c.To && s.Working() {
 			return migration.ErrKeep // go on with it
 		}
@@ -95,7 +95,8 @@ func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
 	if err != nil {
 		return err
 	}
-	if s, err = follow(e, record, migration.Quoting); err != nil {
+	s, err := follow(e, record, migration.Quoting)
+	if err != nil {
 		return err
 	}
 	if s.Phase == migration.Quoted {
@@ -151,7 +152,7 @@ func confirmed(e *env) bool {
 	fmt.Fprint(e.err, "Start? [y/N] ")
 	answer := make(chan string, 1)
 	go func() { // ends with the process
-		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') //nolint:errcheck // a line that is cut off is no yes
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 		answer <- line
 	}()
 	select {

@@ -88,6 +88,38 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// TestMigrationPaysOnce: of two calls for a page one fails; the other's vector is
+// kept and counted.
+func TestMigrationPaysOnce(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.cfg.BatchItems = 1
+	var refused atomic.Bool
+	fake := &llmtest.Fake{EmbedFunc: func(ctx context.Context, req llm.EmbedRequest) (llm.EmbedResponse, error) {
+		if req.Model == "sim-next" && req.Inputs[0] == "P: two" && !refused.Swap(true) {
+			return llm.EmbedResponse{}, event.Errorf(event.ClassContent, "refused")
+		}
+		return counted(7)(ctx, req)
+	}}
+	r.start(fake)
+	r.stores(version{document: "a", number: 1, texts: []string{"one", "two"}})
+	r.record(migration.State{Phase: migration.Filling, Also: "next", Tenant: "acme", Started: time.Now()})
+	if s := r.until("the failure", func(s migration.State) bool { return s.Phase == migration.Failed }); s.Done != 1 || s.SpentNanoUSD != 7*20 {
+		t.Errorf("%d done for %d nano-USD, want what was paid for counted", s.Done, s.SpentNanoUSD)
+	}
+	r.record(migration.State{Phase: migration.Filling, Also: "next", Tenant: "acme", Started: time.Now()})
+	r.until("the switch", func(s migration.State) bool { return s.Phase == migration.Switched })
+	asked := 0
+	for _, req := range fake.Embeds() {
+		if req.Model == "sim-next" && req.Inputs[0] == "P: one" {
+			asked++
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times for the first text, want once", asked)
+	}
+}
+
 // held embeds like the fake; its first call waits for release.
 func held() (fake *llmtest.Fake, entered, release chan struct{}) {
 	entered, release = make(chan struct{}, 1), make(chan struct{})

@@ -115,7 +115,7 @@ func (c *check) document(ctx context.Context, place vector.Index, doc vector.Doc
 	versions := map[manifest.ID]int64{}
 	meta := false
 	for _, p := range points {
-		id, _ := manifest.ParseID(p.ID) //nolint:errcheck // points did it
+		id, _ := manifest.ParseID(p.ID)
 		ids, versions[id] = append(ids, id), p.Chunk.Version
 		if !row.MetaStale && !manifest.SameMeta(p.Chunk.Meta, row.Meta) && slices.ContainsFunc(row.Chunks, func(r manifest.Ref) bool { return r.ID == id }) {
 			c.found.MetaStale++
@@ -164,7 +164,7 @@ func (c *check) row(ctx context.Context, place vector.Index, e manifest.Entry, s
 		return err
 	}
 	for _, p := range there {
-		id, _ := manifest.ParseID(p.ID) //nolint:errcheck // it was made by String
+		id, _ := manifest.ParseID(p.ID)
 		delete(gone, id)
 	}
 	row, err := c.s.rows.Get(ctx, e.Document)
