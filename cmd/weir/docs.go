@@ -265,6 +265,9 @@ func (c *docsReindexCmd) follow(ctx context.Context, e *env, cl *client.Client, 
 	progress := newProgress(e, r.Documents)
 	for _, id := range r.Jobs {
 		result, err := cl.Await(ctx, e.Tenant, id)
+		if ctx.Err() != nil {
+			break // told once, at the end
+		}
 		if err == nil {
 			err = jobError(result)
 		}
@@ -277,7 +280,16 @@ func (c *docsReindexCmd) follow(ctx context.Context, e *env, cl *client.Client, 
 	for _, id := range r.Incomplete {
 		fmt.Fprintf(e.err, "%s: chunks are missing; ingest it from its source\n", id)
 	}
-	return progress.end(ctx.Err())
+	if err := progress.end(ctx.Err()); err != nil {
+		return err
+	}
+	if n := len(r.Incomplete); n > 0 {
+		return coded(exitJobFailed, "%s can't be cut anew from what is stored; see above", plural(n, "document"))
+	}
+	if left := r.Documents - len(r.Jobs); left > 0 && !e.JSON {
+		fmt.Fprintf(e.out, "%s more under way: see `weir docs ls`\n", plural(left, "document"))
+	}
+	return nil
 }
 
 type docsVerifyCmd struct {

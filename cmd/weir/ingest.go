@@ -38,7 +38,7 @@ func (c *ingestCmd) Run(e *env) error {
 	return e.withClient(func(cl *client.Client) error {
 		err := ingest(e, cl, c, found.names)
 		if err == nil && (c.Prune || c.Watch) {
-			err = c.prune(e, cl, found.names)
+			err = c.prune(e, cl, append(found.names, found.skipped...))
 		}
 		if !c.Watch || e.ctx.Err() != nil {
 			return err
@@ -140,7 +140,10 @@ func (c *ingestCmd) prune(e *env, cl *client.Client, files []string) error {
 // below reports whether a source is a file in one of the folders.
 func (c *ingestCmd) below(name string) bool {
 	for _, path := range c.Paths {
-		if rest, ok := strings.CutPrefix(name, sourceOf(path)+"/"); ok && rest != "" || sourceOf(path) == "." && !isURL(name) {
+		if isURL(path) || isURL(name) {
+			continue // a URL is no folder, and in none
+		}
+		if rest, ok := strings.CutPrefix(name, sourceOf(path)+"/"); ok && rest != "" || sourceOf(path) == "." && filepath.IsLocal(name) {
 			return true
 		}
 	}
@@ -180,6 +183,8 @@ func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.Ha
 type found struct {
 	files []source.File
 	names []string // of files and URLs, in the order of the paths
+	// skipped are the files that are left out for what they are: they are not gone.
+	skipped []string
 }
 
 // maxFile is the size of the largest file that is taken from a folder: that of the
@@ -206,6 +211,7 @@ func collect(e *env, paths []string) (found, error) {
 			return f, err
 		}
 		for _, skip := range skips {
+			f.skipped = append(f.skipped, skip.Source)
 			fmt.Fprintf(e.err, "%s: left out: %s\n", skip.Source, skip.Reason)
 		}
 		for _, file := range files {
@@ -258,7 +264,7 @@ func (c *ingestCmd) changed(e *env, cl *client.Client, change source.Change) {
 	switch {
 	case e.ctx.Err() != nil:
 	case e.JSON:
-		e.printJSON(map[string]any{"file": change.Source, "result": result}) //nolint:errcheck // stdout may be closed
+		e.printIngested(change.Source, result, err)
 	case err != nil:
 		fmt.Fprintf(e.err, "%s: %v\n", change.Source, err)
 	default:

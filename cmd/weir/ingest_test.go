@@ -164,3 +164,48 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("%s is still there", files[0])
 	}
 }
+
+// TestBelow: prune and watch keep to the folders that were named.
+func TestBelow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		path, source string
+		want         bool
+	}{
+		{"docs", "docs/a.md", true}, {"docs/", "docs/sub/a.md", true}, {"docs", "docs2/a.md", false}, {"docs", "docs", false},
+		{".", "a.md", true}, {"./", "sub/a.md", true}, {".", "../other/a.md", false}, {".", "/srv/a.md", false}, {".", "", false},
+		{".", "https://example.com/a.md", false}, {"https://example.com", "https://example.com/a.md", false},
+	} {
+		cmd := ingestCmd{Paths: []string{c.path}}
+		if got := cmd.below(c.source); got != c.want {
+			t.Errorf("%q is below %q: %v, want %v", c.source, c.path, got, c.want)
+		}
+	}
+}
+
+// TestPruneKeepsWhatIsLeftOut: a file that is not taken any more is not gone.
+func TestPruneKeepsWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	url, _ := system(t, t.TempDir())
+	dir := documents(t)
+	weir(t, "ingest", dir, "--nats-url", url).wants(t, exitOK)
+	file := filepath.Join(dir, "bridge.md")
+	if err := os.Truncate(file, maxFile+1); err != nil {
+		t.Fatal(err)
+	}
+	weir(t, "ingest", dir, "--prune", "--nats-url", url).wants(t, exitOK, "1 document, ")
+	weir(t, "docs", "show", file, "--nats-url", url).wants(t, exitOK, "The old bridge")
+}
+
+// TestMigrateToNothing: a model that the catalog doesn't have, or that is in force,
+// ends before anything begins, and the next migration is not held up by it.
+func TestMigrateToNothing(t *testing.T) {
+	t.Parallel()
+	url, _ := system(t, t.TempDir())
+	weir(t, "migrate", "--to", "embed", "--yes", "--nats-url", url).wants(t, exitJobFailed, `"embed" is in force`)
+	for range 2 {
+		weir(t, "migrate", "--to", "unknown", "--yes", "--nats-url", url).wants(t, exitJobFailed, `no embedding model "unknown"`)
+	}
+	weir(t, "ingest", documents(t), "--nats-url", url).wants(t, exitOK, "2 documents, 2 chunks")
+	weir(t, "migrate", "--end", "--json", "--nats-url", url).wants(t, exitOK)
+}

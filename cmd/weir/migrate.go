@@ -86,9 +86,10 @@ func describe(s *migration.State) string {
 // migrate asks what it would take, and goes through with it after a yes.
 func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
 	_, err := record.Change(e.ctx, func(s *migration.State) error {
-		if s.Also == c.To && (s.Working() || s.Phase == migration.Failed || s.Phase == migration.Refused) {
+		if s.Also == c.To && s.Working() {
 			return migration.ErrKeep // go on with it
 		}
+		// One that failed or was refused is quoted again: what it has filled is kept.
 		return s.Ask(c.To, s.Model, e.Tenant, c.MaxLoss, time.Now())
 	})
 	if err != nil {
@@ -98,7 +99,7 @@ func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
 	if err != nil {
 		return err
 	}
-	if s.Phase == migration.Quoted || s.Phase == migration.Failed || s.Phase == migration.Refused {
+	if s.Phase == migration.Quoted {
 		if err := e.changed(s, nil); err != nil || c.Quote {
 			return err
 		}
@@ -146,9 +147,18 @@ func follow(e *env, record *migration.Record, phases ...migration.Phase) (migrat
 	return last, err
 }
 
-// confirmed asks the terminal.
+// confirmed asks the terminal; an interrupt is a no.
 func confirmed(e *env) bool {
-	fmt.Fprint(e.out, "Start? [y/N] ")
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	return err == nil && strings.EqualFold(strings.TrimSpace(line), "y")
+	fmt.Fprint(e.err, "Start? [y/N] ")
+	answer := make(chan string, 1)
+	go func() { // ends with the process
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case line := <-answer:
+		return strings.EqualFold(strings.TrimSpace(line), "y")
+	case <-e.ctx.Done():
+		return false
+	}
 }

@@ -82,11 +82,7 @@ func (p *progress) add(file string, result event.Result, err error) {
 func (p *progress) report(file string, result event.Result, err error) {
 	switch {
 	case p.e.JSON:
-		line := map[string]any{"file": file, "result": result}
-		if err != nil {
-			line["error"] = event.AsError(err)
-		}
-		p.e.printJSON(line) //nolint:errcheck // stdout may be closed
+		p.e.printIngested(file, result, err)
 	case err != nil:
 		p.clear()
 		fmt.Fprintf(p.e.err, "%s: %v\n", file, err)
@@ -96,6 +92,15 @@ func (p *progress) report(file string, result event.Result, err error) {
 	if p.bar {
 		p.draw()
 	}
+}
+
+// printIngested prints what became of a document as JSON.
+func (e *env) printIngested(file string, result event.Result, err error) {
+	line := map[string]any{"file": file, "result": result}
+	if err != nil {
+		line["error"] = event.AsError(err)
+	}
+	e.printJSON(line) //nolint:errcheck // stdout may be closed
 }
 
 // outcomeLine says what became of a document.

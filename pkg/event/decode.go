@@ -215,8 +215,9 @@ func (r *RAG) Validate() error {
 	return CheckName("rag.collection", r.Collection)
 }
 
-// Bounds of a document's access list and metadata.
+// Bounds of a document's access list, metadata, source, title, URL and media type.
 const (
+	MaxField         = 8 << 10 // bytes; URLs of 8 kB are the longest that servers take
 	MaxACL           = 256
 	MaxMetadata      = 64
 	MaxMetadataBytes = 16 << 10
@@ -296,6 +297,11 @@ func (d *Document) validate() error {
 		return Invalid("document", "set document.text, document.data in base64, or document.url", "has no content")
 	case contents > 1:
 		return Invalid("document", "set one of document.text, document.data and document.url", "has more than one of text, data and url")
+	}
+	for _, f := range []struct{ name, text string }{{"url", d.URL}, {"source", d.Source}, {"title", d.Title}, {"media_type", d.MediaType}} {
+		if n := len(f.text); n > MaxField {
+			return Invalid("document."+f.name, fmt.Sprintf("use at most %d bytes: each chunk is stored with it", MaxField), "has %d bytes", n)
+		}
 	}
 	if err := checkNames("document.acl", d.ACL); err != nil {
 		return err

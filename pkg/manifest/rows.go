@@ -127,7 +127,13 @@ func (r *Rows) All(ctx context.Context, scope vector.Scope) iter.Seq2[Entry, err
 			yield(Entry{}, unavailable(fmt.Errorf("listing the manifest: %w", err)))
 			return
 		}
-		defer watcher.Stop() //nolint:errcheck // the connection may be gone
+		defer func() {
+			watcher.Stop() //nolint:errcheck // the connection may be gone
+			go func() {    // the watcher ends when it is rid of what it holds
+				for range watcher.Updates() {
+				}
+			}()
+		}()
 		for {
 			select {
 			case <-ctx.Done():

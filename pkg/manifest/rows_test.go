@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/bus/bustest"
@@ -250,6 +252,34 @@ func TestAllEnds(t *testing.T) {
 	}
 	if len(errs) != 1 || !errors.Is(errs[0], context.Canceled) {
 		t.Errorf("with a canceled context: %v", errs)
+	}
+}
+
+// TestAllLeavesNothing: a walk that is broken off ends its goroutines, however many
+// rows are left.
+func TestAllLeavesNothing(t *testing.T) {
+	t.Parallel()
+	rows, b, _ := setup(t)
+	kv, err := b.KeyValue(t.Context(), bus.BucketDocuments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 600 { // more than the client holds
+		if _, err := kv.PutString(t.Context(), fmt.Sprintf("acme.docs.d%d", i), `{"v":1}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range rows.All(t.Context(), vector.Scope{}) {
+		break
+	}
+	stacks := func() string {
+		all := make([]byte, 1<<20)
+		return string(all[:runtime.Stack(all, true)])
+	}
+	for end := time.Now().Add(10 * time.Second); strings.Contains(stacks(), "kvs).WatchFiltered"); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("still running:\n%s", stacks())
+		}
 	}
 }
 

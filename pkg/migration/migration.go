@@ -21,8 +21,9 @@ import (
 // Phase is how far a migration is.
 type Phase string
 
-// The phases, in their order. Chunks are written to both indexes from Filling
-// until Done.
+// The phases, in their order. Chunks are written to both indexes from Filling on,
+// but not while Failed: what is wrong with the new model must not stop documents,
+// and a new start fills its index from the beginning.
 const (
 	None      Phase = ""          // no migration
 	Quoting   Phase = "quoting"   // what it would take is being added up
@@ -82,7 +83,7 @@ func (s *State) Models(otherwise string) []string {
 		models[0] = s.Model
 	}
 	switch s.Phase {
-	case Filling, Comparing, Refused, Switched, Back, Failed:
+	case Filling, Comparing, Refused, Switched, Back:
 		if s.Also != "" && s.Also != models[0] {
 			models = append(models, s.Also)
 		}

@@ -61,6 +61,9 @@ func (s *State) End(now time.Time) error {
 	if s.Phase == None || s.Working() {
 		return event.Invalid("migration", "wait for it, or begin one: weir migrate --to MODEL", "it is %q", s.Phase)
 	}
+	if s.Drop != "" {
+		return event.Invalid("migration", "wait until it is gone", "the index of %q is being dropped", s.Drop)
+	}
 	*s = State{V: event.Version, Model: s.Model, Drop: s.Also, Updated: now.UTC()}
 	return nil
 }

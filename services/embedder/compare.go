@@ -157,7 +157,7 @@ func (m *migrator) queries(ctx context.Context, state *migration.State, model st
 }
 
 // embed makes the vectors of points, from what the tenant has of the same model
-// or by the model.
+// or by the model. On an error some may still be missing.
 func (m *migrator) embed(ctx context.Context, state *migration.State, to vector.Index, tenant string, points []vector.Point) (cost int64, err error) {
 	hashes := make([]string, len(points))
 	for i, p := range points {
@@ -184,13 +184,10 @@ func (m *migrator) embed(ctx context.Context, state *migration.State, to vector.
 	if bookErr := m.book(ctx, call, usage); err == nil {
 		err = bookErr
 	}
-	if err != nil {
-		return 0, err
-	}
 	for n, i := range at {
 		points[i].Dense = vectors[n]
 	}
-	return m.s.guard.Price(to.Model, llm.Usage{PromptTokens: usage}), nil
+	return m.s.guard.Price(to.Model, llm.Usage{PromptTokens: usage}), err
 }
 
 // book writes a call into the ledger.

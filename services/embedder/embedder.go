@@ -119,7 +119,7 @@ func (s *Service) model(ctx context.Context) (string, error) {
 		return "", err
 	}
 	place, err := s.place(names[0])
-	return place.Model, err
+	return place.Model, unfit(err)
 }
 
 // Ready is closed when the embedder takes documents and queries.
@@ -167,6 +167,10 @@ func (w *work) Run(ctx context.Context) error {
 // model's vectors than the settings say is refused: its readers would ask it with
 // vectors that don't compare.
 func (s *Service) ensure(ctx context.Context) error {
+	state, err := s.record.Get(ctx)
+	if err != nil {
+		return err
+	}
 	places, err := s.places(ctx)
 	if err != nil {
 		return err
@@ -177,7 +181,8 @@ func (s *Service) ensure(ctx context.Context) error {
 		}
 	}
 	now, ok, err := s.vectors.Current(ctx, vector.DefaultIndex)
-	if want := places[0]; err == nil && ok && now != want && len(places) == 1 {
+	// A model that the record names is in force, wherever the alias still leads.
+	if want := places[0]; err == nil && ok && now != want && state.Model == "" {
 		err = &event.Error{Class: event.ClassInvalid, Field: "WEIR_EMBEDDER_MODEL", Err: vector.ErrDimension,
 			Message: fmt.Sprintf("is %q of dimension %d, but the index holds vectors of %q of dimension %d", want.Model, want.Dimension, now.Model, now.Dimension),
 			Hint:    fmt.Sprintf("set it back, and change models by: weir migrate --to %s", want.Model)}

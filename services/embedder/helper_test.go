@@ -36,7 +36,9 @@ func setup(t *testing.T) *rig {
 const text = `
 version: 1
 providers: [{id: sim, base_url: "http://127.0.0.1:1/v1", dialect: sim}]
-models: [{id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 4, shorten: true, price: [{input: 20}]}]
+models:
+  - {id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 4, shorten: true, price: [{input: 20}]}
+  - {id: next, provider: sim, upstream: sim-next, mode: embedding, dimensions: 4, shorten: true, price: [{input: 20}]}
 `
 
 // endpoint is a provider that embeds only.
@@ -80,6 +82,9 @@ var scope = vector.Scope{Tenant: "acme", Collection: "handbook"}
 
 // index is that of the tests' model.
 var index = vector.Index{Name: vector.DefaultIndex, Model: "embed", Dimension: 4}
+
+// next is the index of another model.
+var next = vector.Index{Name: vector.DefaultIndex, Model: "next", Dimension: 4}
 
 // version is one of a document's, as the ingestor makes it.
 type version struct {

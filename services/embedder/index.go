@@ -3,6 +3,7 @@ package embedder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,15 +80,14 @@ func (s *Service) wanted(d *delivery, row *manifest.Row) manifest.Verdict {
 // store embeds the chunks, stores them, and marks the batch.
 func (s *Service) store(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	d.work.WaitingMS = event.Milliseconds(d.received.Sub(d.in.Stored))
-	places, err := s.places(ctx)
-	if err != nil {
-		return nil, err
+	if err := s.storeInAll(ctx, d); err != nil {
+		return nil, s.unfinished(ctx, d, err)
 	}
-	for i, place := range places {
-		if err := s.storeIn(ctx, d, place, i == 0); err != nil {
-			return nil, s.unfinished(ctx, d, err)
-		}
+	// Before the mark: a delivery that finds the batch marked knows of no calls.
+	if err := s.bus.Publish(ctx, d.lines...); err != nil {
+		return nil, s.unfinished(ctx, d, err)
 	}
+	d.lines = nil
 	verdict := manifest.Proceed
 	row, err := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error {
 		verdict = row.Mark(d.DocumentVersion, d.ID, d.Batch, d.ids, d.work)
@@ -107,7 +107,32 @@ func (s *Service) store(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	}
 	done := event.Life{Type: event.LifeEmbedded, Stage: "embedder", Attempt: d.in.Deliveries,
 		Progress: &event.Progress{Done: row.Pending.Done(), Total: len(row.Pending.Added)}}
-	return append(d.lines, stage.LifeOut(d.Tenant, d.ID, s.p.Now(), done)), nil
+	return []bus.Out{stage.LifeOut(d.Tenant, d.ID, s.p.Now(), done)}, nil
+}
+
+// storeInAll stores the chunks in each index that is written. Vectors may be waited
+// for for long: an index that is added meanwhile gets the chunks as well, since a
+// migration that has passed by no more looks for them, and one that was given up is
+// left out.
+func (s *Service) storeInAll(ctx context.Context, d *delivery) error {
+	done := map[vector.Index]bool{}
+	for {
+		places, err := s.written(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(places, func(p vector.Index) bool { return !done[p] })
+		if i < 0 {
+			return nil
+		}
+		place := places[i]
+		if err := s.storeIn(ctx, d, place, len(done) == 0); err != nil {
+			if now, lookErr := s.written(ctx); lookErr != nil || slices.Contains(now, place) {
+				return err
+			}
+		}
+		done[place] = true
+	}
 }
 
 // storeIn gets the chunks' vectors of one model, from what the tenant has stored
@@ -231,26 +256,47 @@ func (s *Service) put(ctx context.Context, d *delivery, place vector.Index, vect
 }
 
 // unfinished accounts for what a delivery took that didn't get to its end: the
-// next one pays only for what is still missing.
+// next one pays only for what is still missing. Should there be none, the failed
+// result shows what all deliveries of the version's batches took.
 func (s *Service) unfinished(ctx context.Context, d *delivery, err error) error {
-	if len(d.lines) == 0 {
-		return err
-	}
 	ctx = context.WithoutCancel(ctx)
 	if lineErr := s.bus.Publish(ctx, d.lines...); lineErr != nil {
 		s.p.Logger.Warn("recording calls of an unfinished batch", "job", d.ID, "error", lineErr)
 	}
-	_, noteErr := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error {
+	row, noteErr := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error {
+		if len(d.work.Attempts) == 0 {
+			return manifest.ErrKeep
+		}
 		return row.Note(d.DocumentVersion, d.ID, d.Batch, d.work.Attempts)
 	})
 	if noteErr != nil {
 		s.p.Logger.Warn("noting calls of an unfinished batch", "job", d.ID, "error", noteErr)
 	}
 	receipt := d.Receipt
-	for _, a := range d.work.Attempts {
-		receipt.Add(a)
+	switch p := row.Pending; {
+	case noteErr == nil && row.Version == d.DocumentVersion && row.Job == d.ID:
+		manifest.AddWork(&receipt, row.Work...)
+	case noteErr == nil && p != nil && p.Version == d.DocumentVersion && p.Job == d.ID:
+		manifest.AddWork(&receipt, p.Work...)
+	default:
+		manifest.AddWork(&receipt, d.work)
 	}
 	return stage.WithReceipt(err, receipt)
+}
+
+// written are the places of documents. That the catalog lacks a model is not the
+// job's fault: it is kept for when the catalog has it.
+func (s *Service) written(ctx context.Context) ([]vector.Index, error) {
+	places, err := s.places(ctx)
+	return places, unfit(err)
+}
+
+// unfit makes trouble with the settings pass for trouble that may pass.
+func unfit(err error) error {
+	if e := event.AsError(err); e != nil && e.Class == event.ClassInvalid {
+		return &event.Error{Class: event.ClassUnavailable, Field: e.Field, Message: e.Message, Hint: e.Hint, Err: err}
+	}
+	return err
 }
 
 // places are where chunks are stored: the index of the model in force and, while

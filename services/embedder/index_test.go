@@ -2,6 +2,7 @@ package embedder
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
@@ -339,6 +341,55 @@ func TestStoreRefuses(t *testing.T) {
 	if calls, _ := r.store.written(); len(calls) != 1 {
 		t.Errorf("calls %q, want one upsert and no delete", calls)
 	}
+}
+
+// TestPaidWorkIsBooked: an embedder that dies when it has marked a batch, before its
+// outputs are stored, leaves the calls in the ledger.
+func TestPaidWorkIsBooked(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	s := r.service(&llmtest.Fake{EmbedFunc: counted(7)})
+	r.Start(s)
+	v := version{document: "a", number: 1, texts: []string{"one"}}
+	data, err := json.Marshal(r.begin(v)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &bus.Message{Subject: event.EmbedSubject("embed", event.LaneInteractive, "acme"), Data: data, Stored: time.Now(), Sequence: 1, Deliveries: 1}
+	if _, err := s.index(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	in.Deliveries++
+	outs, err := s.index(t.Context(), in)
+	if err == nil {
+		err = r.Bus.Publish(t.Context(), outs...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result := r.ok(v.job()); result.Receipt.CostNanoUSD != 7*20 {
+		t.Errorf("receipt %+v, want the call of the first delivery", result.Receipt)
+	}
+	r.spent(v.job(), 7*20)
+}
+
+// TestFailureShowsAllCalls: those of earlier deliveries as well.
+func TestFailureShowsAllCalls(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	var calls atomic.Int32
+	r.store.upsert = func([]vector.Point) error {
+		if calls.Add(1) == 1 {
+			return event.Errorf(event.ClassUnavailable, "down")
+		}
+		return event.Errorf(event.ClassInvalid, "refused")
+	}
+	r.start(&llmtest.Fake{EmbedFunc: counted(7)})
+	r.publish(r.begin(version{document: "a", number: 1, texts: []string{"one"}})...)
+	if result := r.Result("a-1"); result.Status != event.StatusFailed || result.Receipt.CostNanoUSD != 2*7*20 {
+		t.Errorf("result %+v, want failed with two calls", result)
+	}
+	r.spent("a-1", 2*7*20)
 }
 
 // TestDocumentsInWorkDrain: a stop lets the provider call and the writes end.

@@ -178,6 +178,11 @@ func (s *memory) Scan(_ context.Context, idx vector.Index, scan vector.Scan) ([]
 	return all[:min(len(all), scan.Limit)], nil
 }
 
+// points is how many an index has.
+func (s *memory) points(idx vector.Index) int {
+	return len(s.list(idx, func(string, stored) bool { return true }))
+}
+
 // list returns points in the order of their ids.
 func (s *memory) list(idx vector.Index, of func(string, stored) bool) []vector.Stored {
 	s.mu.Lock()
@@ -205,8 +210,13 @@ func (s *memory) drop(idx vector.Index, id string) {
 	delete(s.in(idx), id)
 }
 
-func (s *memory) Search(context.Context, vector.Index, vector.Query) ([]vector.Hit, error) {
-	return nil, errors.New("only a migration searches")
+// Search finds all of a scope's points, in no order.
+func (s *memory) Search(_ context.Context, idx vector.Index, q vector.Query) ([]vector.Hit, error) {
+	var hits []vector.Hit
+	for _, p := range s.list(idx, func(_ string, p stored) bool { return p.scope == q.Scope }) {
+		hits = append(hits, vector.Hit{ID: p.ID, Chunk: p.Chunk})
+	}
+	return hits, nil
 }
 
 func (s *memory) Count(context.Context, vector.Index, vector.Scope) (int, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
@@ -105,20 +106,30 @@ func (m *migrator) step(ctx context.Context) error {
 	if err == nil || ctx.Err() != nil || event.AsError(err).Class.Retryable() {
 		return err // the next look goes on
 	}
-	_, saveErr := m.record.Change(context.WithoutCancel(ctx), func(s *migration.State) error {
-		s.Phase, s.Error, s.Updated = migration.Failed, err.Error(), m.s.p.Now().UTC()
-		return nil
-	})
+	saveErr := m.save(context.WithoutCancel(ctx), func(s *migration.State) { s.Phase, s.Error = migration.Failed, err.Error() })
 	return errors.Join(err, saveErr)
 }
 
 // follow brings the store to what the record says: the alias, and what is given
 // up.
 func (m *migrator) follow(ctx context.Context, state *migration.State) error {
-	if state.Model == "" {
+	if state.Model != "" {
+		if err := m.pointTo(ctx, state.Model); err != nil {
+			return err
+		}
+	}
+	if state.Drop == "" {
 		return nil
 	}
-	place, err := m.s.place(state.Model)
+	if err := m.drop(ctx, state); err != nil { // tried again; what is asked for now need not wait
+		m.s.p.Logger.Warn("dropping an index that was given up", "model", state.Drop, "error", err)
+	}
+	return nil
+}
+
+// pointTo puts the alias on a model's index.
+func (m *migrator) pointTo(ctx context.Context, model string) error {
+	place, err := m.s.place(model)
 	if err != nil {
 		return err
 	}
@@ -131,18 +142,28 @@ func (m *migrator) follow(ctx context.Context, state *migration.State) error {
 			return fmt.Errorf("switching to the index of %s: %w", place.Model, err)
 		}
 	}
-	if state.Drop == "" {
-		return nil
-	}
-	old, err := m.s.place(state.Drop)
-	if err == nil {
-		err = m.s.vectors.Drop(ctx, old)
-	}
+	return nil
+}
+
+// drop removes the index that was given up. There is none of a model that the
+// catalog does not know, as far as can be told, and that in force stays.
+func (m *migrator) drop(ctx context.Context, state *migration.State) error {
+	dropped := state.Drop
+	inForce, err := m.s.place(state.Models(m.s.cfg.Model)[0])
 	if err != nil {
-		return fmt.Errorf("dropping the index of %s: %w", state.Drop, err)
+		return err
+	}
+	old, err := m.s.place(dropped)
+	switch {
+	case err != nil:
+		m.s.p.Logger.Warn("the catalog does not know the model of an index that was given up: if it is there, it stays", "model", dropped)
+	case old != inForce:
+		if err := m.s.vectors.Drop(ctx, old); err != nil {
+			return err
+		}
 	}
 	*state, err = m.record.Change(ctx, func(s *migration.State) error {
-		if s.Drop != old.Model {
+		if s.Drop != dropped {
 			return migration.ErrKeep
 		}
 		s.Drop = ""
@@ -191,12 +212,9 @@ func (m *migrator) save(ctx context.Context, change func(*migration.State)) erro
 
 // quote adds up what the migration would take.
 func (m *migrator) quote(ctx context.Context, state *migration.State) error {
-	place, err := m.s.place(state.Also)
+	_, place, err := m.places(state)
 	if err != nil {
 		return err
-	}
-	if now := state.Models(m.s.cfg.Model)[0]; now == place.Model {
-		return event.Invalid("to", "name another embedding model of the catalog", "%q is in force", now)
 	}
 	chunks, tokens := 0, 0
 	for e, err := range m.s.rows.All(ctx, vector.Scope{}) {
@@ -270,12 +288,15 @@ func (m *migrator) fill(ctx context.Context, state *migration.State) error {
 	return m.save(ctx, func(s *migration.State) { s.Phase = migration.Comparing })
 }
 
+// places are the index in force and the other one.
 func (m *migrator) places(state *migration.State) (from, to vector.Index, err error) {
 	names := state.Models(m.s.cfg.Model)
 	if from, err = m.s.place(names[0]); err != nil {
 		return from, to, err
 	}
-	to, err = m.s.place(state.Also)
+	if to, err = m.s.place(state.Also); err == nil && from == to {
+		err = event.Invalid("to", "name another embedding model of the catalog", "%q is in force", from.Model)
+	}
 	return from, to, err
 }
 
@@ -287,16 +308,20 @@ func (m *migrator) copy(ctx context.Context, state *migration.State, to vector.I
 		byScope[scope] = append(byScope[scope], p)
 	}
 	copied, cost := 0, int64(0)
+	var failed error
 	for scope, points := range byScope {
 		n, paid, err := m.copyScope(ctx, state, to, scope, points)
-		if err != nil {
-			return err
-		}
 		copied, cost = copied+n, cost+paid
+		if failed = err; err != nil {
+			break
+		}
 	}
-	return m.save(ctx, func(s *migration.State) {
-		s.Done, s.SpentNanoUSD, s.Cursor = s.Done+copied, s.SpentNanoUSD+cost, cursor
-	})
+	return errors.Join(failed, m.save(ctx, func(s *migration.State) { // what was paid for counts in any case
+		s.Done, s.SpentNanoUSD = s.Done+copied, s.SpentNanoUSD+cost
+		if failed == nil {
+			s.Cursor = cursor
+		}
+	}))
 }
 
 func (m *migrator) copyScope(ctx context.Context, state *migration.State, to vector.Index, scope vector.Scope, points []vector.Stored) (copied int, cost int64, err error) {
@@ -321,10 +346,16 @@ func (m *migrator) copyScope(ctx context.Context, state *migration.State, to vec
 	if len(wanted) == 0 {
 		return 0, 0, nil
 	}
-	if cost, err = m.embed(ctx, state, to, scope.Tenant, wanted); err != nil {
+	cost, err = m.embed(ctx, state, to, scope.Tenant, wanted)
+	// Some may have a vector all the same, which was paid for.
+	wanted = slices.DeleteFunc(wanted, func(p vector.Point) bool { return p.Dense == nil })
+	if len(wanted) == 0 {
 		return 0, cost, err
 	}
-	return len(wanted), cost, m.s.vectors.Upsert(ctx, to, scope, wanted)
+	if putErr := m.s.vectors.Upsert(ctx, to, scope, wanted); putErr != nil {
+		return 0, cost, errors.Join(err, putErr)
+	}
+	return len(wanted), cost, err
 }
 
 // complete copies the current chunks that the other index lacks: those whose

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -53,6 +54,9 @@ func (s *Service) reindex(ctx context.Context, in *bus.Message) ([]bus.Out, erro
 
 func (s *Service) reindexOne(ctx context.Context, job *event.ReindexJob, e manifest.Entry, done *event.Reindexed) error {
 	d := event.Document{ID: e.Document.ID, Source: e.Row.Meta.Source, Title: e.Row.Meta.Title, Metadata: e.Row.Meta.Metadata, ACL: e.Row.Meta.ACL}
+	// The state that is read is ordered right behind itself: whatever came, or waits,
+	// since then is later.
+	d.Version = e.Row.Version + 1
 	if d.URL = e.Row.URL; d.URL == "" {
 		whole, err := s.text(ctx, e, &d)
 		if err != nil {
@@ -83,27 +87,36 @@ func (s *Service) reindexOne(ctx context.Context, job *event.ReindexJob, e manif
 }
 
 // text puts a document together again: its chunks less what each repeats of the
-// one before are its text. It reports false when one is missing.
+// one before are its text. It reports false when one is missing, or was taken off
+// the manifest because it is, and when there is no text.
 func (s *Service) text(ctx context.Context, e manifest.Entry, d *event.Document) (bool, error) {
-	places, err := s.places(ctx)
+	if e.Row.Content == "" {
+		return false, nil
+	}
+	places, err := s.written(ctx)
 	if err != nil {
 		return false, err
-	}
-	stored, err := s.vectors.Get(ctx, places[0], e.Document.Scope, e.Row.Chunks.IDs().Strings())
-	if err != nil {
-		return false, err
-	}
-	byID := make(map[string]string, len(stored))
-	for _, p := range stored {
-		byID[p.ID] = p.Chunk.Text
 	}
 	var b strings.Builder
-	for _, r := range e.Row.Chunks {
-		text, ok := byID[r.ID.String()]
-		if !ok || r.Overlap > len(text) {
-			return false, nil
+	for refs := range slices.Chunk(e.Row.Chunks, verifyPage) {
+		stored, err := s.vectors.Get(ctx, places[0], e.Document.Scope, refs.IDs().Strings())
+		if err != nil {
+			return false, err
 		}
-		b.WriteString(text[r.Overlap:])
+		byID := make(map[string]string, len(stored))
+		for _, p := range stored {
+			byID[p.ID] = p.Chunk.Text
+		}
+		for _, r := range refs {
+			text, ok := byID[r.ID.String()]
+			if !ok || r.Overlap > len(text) {
+				return false, nil
+			}
+			b.WriteString(text[r.Overlap:])
+		}
+	}
+	if b.Len() == 0 {
+		return false, nil
 	}
 	d.Text, d.MediaType = b.String(), e.Row.MediaType
 	if !e.Row.KeepsText {

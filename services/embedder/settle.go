@@ -50,7 +50,7 @@ func (s *Service) settle(ctx context.Context, doc vector.Document, row manifest.
 }
 
 func (s *Service) settleOnce(ctx context.Context, doc vector.Document, row *manifest.Row) error {
-	places, err := s.places(ctx)
+	places, err := s.written(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (s *Service) superseded(ctx context.Context, d *delivery, row manifest.Row)
 func (s *Service) withdraw(ctx context.Context, d *delivery, row *manifest.Row) error {
 	garbage := row.Garbage(d.ids)
 	if len(garbage) > 0 {
-		places, err := s.places(ctx)
+		places, err := s.written(ctx)
 		if err != nil {
 			return err
 		}

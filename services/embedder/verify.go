@@ -35,7 +35,7 @@ func (s *Service) verify(ctx context.Context, in *bus.Message) ([]bus.Out, error
 	}
 	job.ID, job.SubmittedAt = in.JobID(job.ID), in.Stored.UTC()
 	c := &check{s: s, job: &job, scope: vector.Scope{Tenant: job.Tenant, Collection: job.Collection}}
-	places, err := s.places(ctx)
+	places, err := s.written(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -61,17 +61,18 @@ type check struct {
 	found event.Verified
 }
 
-// run compares one index with the manifest.
-func (c *check) run(ctx context.Context, place vector.Index, first bool) error {
+// run compares one index with the manifest. Only that in force must be complete:
+// one that is being filled is not yet, and what it lacks is nobody's loss.
+func (c *check) run(ctx context.Context, place vector.Index, inForce bool) error {
 	seen := map[manifest.ID]bool{}
-	if err := c.points(ctx, place, seen); err != nil {
+	if err := c.points(ctx, place, seen); err != nil || !inForce {
 		return err
 	}
 	for e, err := range c.s.rows.All(ctx, c.scope) {
 		if err != nil {
 			return err
 		}
-		if first && !e.Row.Deleted && e.Row.Version > 0 {
+		if !e.Row.Deleted && e.Row.Version > 0 {
 			c.found.Documents++
 		}
 		if err := c.row(ctx, place, e, seen); err != nil {
@@ -202,7 +203,7 @@ func (c *check) unfinished(ctx context.Context, e manifest.Entry) error {
 		if !c.job.Fix {
 			return nil
 		}
-		return c.mend(ctx, e.Document, func(row *manifest.Row) error { return row.Abandon(p.Job) })
+		return c.abandon(ctx, e.Document, p)
 	}
 	if !e.Row.Unsettled() {
 		return nil
@@ -216,6 +217,34 @@ func (c *check) unfinished(ctx context.Context, e manifest.Entry) error {
 		return nil
 	}
 	return c.mend(ctx, e.Document, func(*manifest.Row) error { return manifest.ErrKeep })
+}
+
+// abandon gives a pending version up. The current one is an older one, so settling
+// the store after it leaves what the pending one wrote.
+func (c *check) abandon(ctx context.Context, doc vector.Document, p *manifest.Pending) error {
+	var stale manifest.IDs
+	row, err := c.s.rows.Change(ctx, doc, func(row *manifest.Row) error {
+		err := row.Abandon(p.Job)
+		stale = nil
+		if err == nil {
+			stale = row.Stale
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	places, err := c.s.written(ctx)
+	if err != nil {
+		return err
+	}
+	for _, place := range places {
+		if err := c.s.vectors.Delete(ctx, place, doc, stale.Strings(), p.Version+1); err != nil {
+			return err
+		}
+	}
+	_, err = c.s.settle(ctx, doc, row)
+	return err
 }
 
 // mend changes a row and settles the store after it.

@@ -2,6 +2,7 @@ package embedder
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
 	"github.com/weir-dev/weir/pkg/manifest"
+	"github.com/weir-dev/weir/pkg/migration"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -71,6 +73,72 @@ func (r *rig) pendingOfFailed(document string) {
 	r.publish(batch)
 	if result := r.Result(v.job()); result.Status != event.StatusFailed {
 		r.T.Fatalf("result %+v, want a failure", result)
+	}
+}
+
+// TestVerifyRemovesWhatItGivesUp: what an unfinished version stored goes with it,
+// though its version is later than the current one.
+func TestVerifyRemovesWhatItGivesUp(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.start(&llmtest.Fake{})
+	r.stores(version{document: "a", number: 1, texts: []string{"one"}})
+	r.pendingOfFailed("a")
+	never := version{document: "a", number: 5, texts: []string{"never"}}.chunks()[0]
+	r.store.put(index, scope, vector.Point{ID: never.ID, Chunk: vector.Chunk{Document: "a", Version: 5, Text: never.Text}})
+	if v := r.verified(true); v.Unfinished != 1 || v.OrphanCount != 0 {
+		t.Errorf("verified %+v, want one unfinished", v)
+	}
+	if v := r.verified(false); !v.OK() || v.Points != 1 {
+		t.Errorf("verified %+v after it was mended", v)
+	}
+}
+
+// TestVerifyWhileMigrating: the index of another model that is not filled yet takes
+// nothing off the documents.
+func TestVerifyWhileMigrating(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.start(&llmtest.Fake{})
+	r.stores(version{document: "a", number: 1, texts: []string{"one", "two"}})
+	r.record(migration.State{Phase: migration.Refused, Also: "next"})
+	if v := r.verified(true); !v.OK() || v.Documents != 1 {
+		t.Errorf("verified %+v, want nothing wrong", v)
+	}
+	if row := r.row("a"); len(row.Chunks) != 2 {
+		t.Errorf("%d chunks are left of 2", len(row.Chunks))
+	}
+}
+
+// TestReindexNeverWins: a document that changes, or goes, after reindex has read it
+// is not brought back; one of which chunks were taken off is not cut to what is left.
+func TestReindexNeverWins(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.start(&llmtest.Fake{})
+	jobs := r.Subscribe("weir.jobs.ingest.batch.acme")
+	r.stores(version{document: "a", number: 7, texts: []string{"one"}})
+	r.stores(version{document: "b", number: 1, texts: []string{"two. ", "three."}})
+	lost := r.row("b").Chunks[1].ID
+	_, err := r.rows.Change(t.Context(), vector.Document{Scope: scope, ID: "b"}, func(row *manifest.Row) error {
+		return row.Lose(1, map[manifest.ID]bool{lost: true})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := r.Client.Reindex(t.Context(), "acme", event.ReindexJob{Collection: "handbook"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done := r.OK(event.KindReindex, id).Reindexed; done.Documents != 1 || !slices.Equal(done.Incomplete, []string{"b"}) {
+		t.Errorf("reindexed %+v, want a, and b incomplete", *done)
+	}
+	job, _ := stagetest.Next(r.Kit, jobs, func(data []byte) (j event.IngestJob, err error) {
+		err = json.Unmarshal(data, &j)
+		return j, err
+	})
+	if d := job.Document; d.ID != "a" || d.Version != 8 {
+		t.Errorf("document %+v, want the version right behind the one that was read", d)
 	}
 }
 
