@@ -85,7 +85,7 @@ func describe(s *migration.State) string {
 
 // migrate asks what it would take, and goes through with it after a yes.
 func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
-	s, err := record.Change(e.ctx, func(s *migration.State) error {
+	_, err := record.Change(e.ctx, func(s *migration.State) error {
 		if s.Also == c.To && (s.Working() || s.Phase == migration.Failed || s.Phase == migration.Refused) {
 			return migration.ErrKeep // go on with it
 		}
@@ -94,7 +94,8 @@ func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
 	if err != nil {
 		return err
 	}
-	if s, err = follow(e, record, migration.Quoting); err != nil {
+	s, err := follow(e, record, migration.Quoting)
+	if err != nil {
 		return err
 	}
 	if s.Phase == migration.Quoted || s.Phase == migration.Failed || s.Phase == migration.Refused {

@@ -11,6 +11,10 @@ import (
 // cut small enough for their parts to be repeated.
 const minOverlapPart = 8
 
+// maxMarks is how many times the limit of tokens is collected, at most, before a
+// sentence or line is cut: so memory does not grow with its length.
+const maxMarks = 4
+
 // mark is a piece of the text, as the Counter yields it.
 type mark struct{ end, tokens int }
 
@@ -68,7 +72,7 @@ func (p *packer) describe(b parse.Block) {
 		}
 	}
 	if b.Kind == parse.Heading && len(p.atoms) > 0 {
-		p.atoms[0].path = b.Section
+		p.atoms[0].begins = &b
 	}
 	p.atoms[len(p.atoms)-1].blockEnd = true
 }
@@ -107,7 +111,9 @@ func lineEnds(ends []int, text string, b parse.Block, next int) []int {
 
 // table makes an atom of every row of b, the first one with the header.
 func (p *packer) table(b parse.Block, next, limit int) {
-	p.ends = lineEnds(p.ends[:0], p.doc.Text, b, next)
+	rows := b
+	rows.Start += leadingLines(p.doc.Text[b.Start:b.End])
+	p.ends = lineEnds(p.ends[:0], p.doc.Text, rows, next)
 	if len(p.ends) < 3 {
 		p.cut(b.Start, limit)
 		return
@@ -119,14 +125,14 @@ func (p *packer) table(b parse.Block, next, limit int) {
 		return
 	}
 	p.cut(b.Start, limit-h.tokens)
-	rows := 0
-	for rows < len(p.atoms) && p.atoms[rows].start < head {
-		rows++
+	i := 0
+	for i < len(p.atoms) && p.atoms[i].start < head {
+		i++
 	}
-	for i := rows; i < len(p.atoms); i++ {
-		p.atoms[i].header = h
+	for j := i; j < len(p.atoms); j++ {
+		p.atoms[j].header = h
 	}
-	if rows == 2 && len(p.atoms) > 2 && !p.atoms[2].solo {
+	if i == 2 && len(p.atoms) > 2 && !p.atoms[2].solo {
 		sum := p.atoms[0].tokens + p.atoms[1].tokens + p.atoms[2].tokens
 		if sum <= limit && !p.atoms[0].solo && !p.atoms[1].solo {
 			p.atoms[2] = atom{start: p.atoms[0].start, end: p.atoms[2].end, tokens: sum}
@@ -140,18 +146,22 @@ func (p *packer) table(b parse.Block, next, limit int) {
 // ones.
 func (p *packer) cut(pos, limit int) {
 	p.marks = p.marks[:0]
-	start, sum, i := pos, 0, 0
+	start, sum, i, long := pos, 0, 0, false
 	for end, n := range p.opt.Counter.Pieces(p.doc.Text[pos:]) {
 		end += pos
 		p.marks = append(p.marks, mark{end, n})
 		sum += n
 		if end < p.ends[i] {
+			if sum > maxMarks*limit {
+				start, sum = p.cutLong(start, limit, true)
+				long = true
+			}
 			continue
 		}
-		if sum <= limit {
+		if sum <= limit && !long {
 			p.atoms = append(p.atoms, atom{start: start, end: end, tokens: sum})
 		} else {
-			p.cutLong(start, limit)
+			p.cutLong(start, limit, false)
 		}
 		for i < len(p.ends) && p.ends[i] <= end {
 			i++
@@ -159,29 +169,36 @@ func (p *packer) cut(pos, limit int) {
 		if i == len(p.ends) {
 			return
 		}
-		p.marks, start, sum = p.marks[:0], end, 0
+		p.marks, start, sum, long = p.marks[:0], end, 0, false
 	}
 }
 
-// cutLong appends the atoms of p.marks, which are of more than limit tokens:
-// small ones, if there is overlap.
-func (p *packer) cutLong(start, limit int) {
+// cutLong appends the atoms of p.marks, which begin at start and are of more
+// than limit tokens: small atoms, if there is overlap. If more follows it leaves
+// the marks whose atom may reach further, and returns their start and tokens.
+func (p *packer) cutLong(start, limit int, more bool) (rest, tokens int) {
 	size := limit
 	if p.opt.Overlap >= minOverlapPart {
 		size = min(p.opt.Overlap, limit)
 	}
-	for marks := p.marks; len(marks) > 0; {
+	marks := p.marks
+	for len(marks) > 0 {
 		n := 1
 		if marks[0].tokens > limit {
 			p.cutPiece(start, marks[0], limit)
 		} else {
 			var sum int
-			n, sum = p.fill(marks, size)
+			if n, sum = p.fill(marks, size); n == len(marks) && more {
+				p.marks = p.marks[:copy(p.marks, marks)]
+				return start, sum
+			}
 			p.atoms = append(p.atoms, atom{start: start, end: marks[n-1].end, tokens: sum})
 		}
 		start = marks[n-1].end
 		marks = marks[n:]
 	}
+	p.marks = p.marks[:0]
+	return start, 0
 }
 
 // fill returns how many of the marks make at most size tokens, one at least, and

@@ -121,6 +121,9 @@ func TestSplit(t *testing.T) {
 		{"table rows repeat the header", head + rows(1, 4), 24, 0, []string{
 			"T\n\n" + head + rows(1, 2) + "\n",
 			"T\n\n" + strings.TrimSpace(head) + " \n" + rows(3, 2)}},
+		{"white space before a table is not its header", "\n\n" + head + rows(1, 4), 24, 0, []string{
+			"T\n\n\n\n" + head + rows(1, 2) + "\n",
+			"T\n\n" + strings.TrimSpace(head) + " \n" + rows(3, 2)}},
 		{"small table is whole", seq(1, 2) + "\n\n" + head + rows(1, 1), 18, 0, []string{
 			"T\n\n" + seq(1, 2) + "\n\n", "T\n\n" + head + rows(1, 1)}},
 		{"code is whole", seq(1, 2) + "\n\n```\na b c\nd e f\n```\n", 16, 0, []string{

@@ -17,19 +17,20 @@ type header struct {
 type atom struct {
 	start, end int // bytes in Document.Text
 	tokens     int
-	header     *header  // what a chunk that begins here must repeat, nil for nothing
-	path       []string // that of a heading, which it begins with
-	heading    bool
-	repeat     bool // may be overlap
-	content    bool // worth a chunk: neither a heading nor a rule nor white space
-	blockEnd   bool // the last of its block
-	solo       bool // part of a piece too long for a chunk; tokens are not exact
+	header     *header      // what a chunk that begins here must repeat, nil for nothing
+	begins     *parse.Block // the heading it begins with, nil for none
+	heading    bool         // of a heading
+	repeat     bool         // may be overlap
+	content    bool         // worth a chunk: neither a heading nor a rule nor white space
+	blockEnd   bool         // the last of its block
+	solo       bool         // part of a piece too long for a chunk; tokens are not exact
 }
 
 // packer fills the chunks of one document with its atoms.
 type packer struct {
 	doc    parse.Document
 	opt    Options
+	title  string
 	counts map[string]int // tokens of prefixes and their parts
 	chunks []Chunk
 	path   []string // of the section
@@ -48,8 +49,11 @@ type packer struct {
 	atoms []atom //
 }
 
+func isHeading(a atom) bool { return a.heading }
+
 func newPacker(doc parse.Document, opt Options) *packer {
-	return &packer{doc: doc, opt: opt, counts: map[string]int{}}
+	return &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
+		chunks: make([]Chunk, 0, len(doc.Text)/(2*opt.MaxTokens)+1), marks: make([]mark, 0, min(len(doc.Text), 256))}
 }
 
 // document packs all blocks.
@@ -168,7 +172,12 @@ func (p *packer) begin(atoms []atom, a atom) {
 	if p.fresh > 0 {
 		first = p.open[0]
 	}
-	p.prefix = p.startPrefix(first)
+	if p.prefix = p.startPrefix(first); slices.ContainsFunc(atoms, isHeading) {
+		p.prefix = p.headingPrefix(atoms)
+	}
+	if p.prefix.tokens+p.sum+a.tokens > p.opt.MaxTokens { // longer without the headings
+		p.prefix = prefix{}
+	}
 }
 
 // overlap returns the last atoms before the offset next that may be repeated in

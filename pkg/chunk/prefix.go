@@ -75,31 +75,36 @@ func leadingLines(s string) int {
 func (p *packer) pathPrefix(atoms []atom) prefix {
 	parts, titled := p.pathParts(atoms)
 	limit := p.opt.MaxTokens / prefixShare
-	size := len(prefixEnd) + 1
-	for _, s := range parts {
-		size += len(pathSep) + len(s)
+	pre := p.line(parts)
+	if pre.tokens > limit {
+		pre = p.line(p.heaviest(parts, titled, limit))
 	}
-	if size > limit { // a token has at least one byte
-		parts = p.heaviest(parts, titled, limit)
+	if pre.tokens > p.opt.MaxTokens/2 { // the whole may have more tokens than its parts
+		return prefix{}
 	}
+	return pre
+}
+
+// line returns the path line of parts.
+func (p *packer) line(parts []string) prefix {
 	if len(parts) == 0 {
 		return prefix{}
 	}
 	text := closeLine(strings.Join(parts, pathSep), prefixEnd)
-	n := p.count(text)
-	if n > p.opt.MaxTokens/2 { // the whole may have more tokens than its parts
-		return prefix{}
-	}
-	return prefix{text, n}
+	return prefix{text, p.count(text)}
 }
 
 // pathParts returns the title, unless it is the first heading, and the headings
 // of the path, but for those among atoms; titled is whether the title is there.
 func (p *packer) pathParts(atoms []atom) (parts []string, titled bool) {
-	title := oneLine(p.doc.Title)
+	title := p.title
 	held := func(heading string, depth int) bool {
 		return slices.ContainsFunc(atoms, func(a atom) bool {
-			return len(a.path) > 0 && (depth == 0 || len(a.path) == depth) && a.path[len(a.path)-1] == heading
+			if a.begins == nil {
+				return false
+			}
+			path := a.begins.Section
+			return len(path) > 0 && (depth == 0 || len(path) == depth) && path[len(path)-1] == heading
 		})
 	}
 	if title != "" && (len(p.path) == 0 || p.path[0] != title) && !held(title, 0) {

@@ -3,9 +3,12 @@ package chunk_test
 import (
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"sort"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -37,7 +40,7 @@ func checkChunks(t testing.TB, doc parse.Document, opt chunk.Options, chunks []c
 			t.Fatalf("chunk %d has text %q", i, c.Text)
 		}
 		checkTokens(t, i, c, opt)
-		checkPrefix(t, i, c)
+		checkPrefix(t, i, c, doc)
 	}
 	if len(chunks) > 0 && pos != len(doc.Text) {
 		t.Fatalf("the last chunk ends at %d of %d", pos, len(doc.Text))
@@ -55,23 +58,38 @@ func checkTokens(t testing.TB, i int, c chunk.Chunk, opt chunk.Options) {
 	}
 }
 
-// checkPrefix checks the form of the prefix, and that it has none of the
+// checkPrefix checks the form of the prefix, and that it does not repeat the
 // headings the text begins with.
-func checkPrefix(t testing.TB, i int, c chunk.Chunk) {
+func checkPrefix(t testing.TB, i int, c chunk.Chunk, doc parse.Document) {
 	t.Helper()
 	if c.Prefix != "" && !strings.HasSuffix(c.Prefix, "\n") {
 		t.Fatalf("chunk %d has prefix %q", i, c.Prefix)
 	}
 	line, _, _ := strings.Cut(c.Prefix, "\n")
-	rest := strings.TrimSpace(c.Text)
-	for strings.HasPrefix(rest, "# ") || strings.HasPrefix(rest, "## ") || strings.HasPrefix(rest, "### ") {
-		heading, after, _ := strings.Cut(rest, "\n")
-		title := strings.TrimSpace(strings.TrimLeft(heading, "#"))
-		if title != "" && strings.HasSuffix(strings.TrimSpace(line), " > "+title) {
-			t.Fatalf("chunk %d has heading %q in its prefix %q as well: %q", i, title, c.Prefix, c.Text)
+	parts := strings.Split(strings.TrimSpace(line), " > ")
+	first := sort.Search(len(doc.Blocks), func(i int) bool { return doc.Blocks[i].Start >= c.Start })
+	pos := c.Start
+	for _, b := range doc.Blocks[first:] {
+		if b.Kind != parse.Heading || b.End > c.End || strings.TrimSpace(doc.Text[pos:b.Start]) != "" {
+			break
 		}
-		rest = strings.TrimSpace(after)
+		pos = b.End
+		if n := len(b.Section); n > 0 && n == len(c.Section) && slices.Equal(b.Section, c.Section) {
+			title := b.Section[n-1]
+			if had := countOf(c.Section, title); countOf(parts, title) >= had && doc.Title != title {
+				t.Fatalf("chunk %d begins with heading %q, which its prefix %q has as well: %q", i, title, c.Prefix, c.Text)
+			}
+		}
 	}
+}
+
+func countOf(values []string, value string) (n int) {
+	for _, v := range values {
+		if v == value {
+			n++
+		}
+	}
+	return n
 }
 
 // count sums what Pieces yields: for tokens.Counter, Count.
@@ -112,6 +130,30 @@ func check(t testing.TB, doc parse.Document, c chunk.Counter, options ...[2]int)
 	}
 }
 
+// TestSplitRandom checks random documents in both encodings with random options.
+func TestSplitRandom(t *testing.T) {
+	t.Parallel()
+	o200k, err := tokens.New(tokens.O200kBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters, rnd := []chunk.Counter{counter(t), o200k}, rand.New(rand.NewPCG(1, 2))
+	parts := []string{"# A\n", "## B b\n\n", "\n### C++\n", "---\n", "\n\n", "\n \n", "One sentence. ", "Two words! ", "e.g. this", " ", "  1", "x", "/usr\n",
+		"文。次の文。", "、漢字", "- item\n", "> q\n", "```\ncode();\n// x\n```\n", "|a|b|\n|-|-|\n", "|1|2|\n", "++\n", strings.Repeat("long ", 60), strings.Repeat("w", 300), "👩‍👩‍👧‍👦", "\u2003", "\u0301"}
+	for range 1_500 / every {
+		var b strings.Builder
+		for range 1 + rnd.IntN(40) {
+			b.WriteString(parts[rnd.IntN(len(parts))])
+		}
+		doc, err := parse.Parse(t.Context(), parse.Input{Name: "T", MediaType: "text/markdown", Data: []byte(b.String())})
+		if err != nil { // nothing but front matter or white space
+			continue
+		}
+		limit := chunk.MinTokens + rnd.IntN(80)
+		check(t, doc, counters[rnd.IntN(2)], [2]int{limit, rnd.IntN(limit/2 + 1)})
+	}
+}
+
 func TestSplitHostile(t *testing.T) {
 	t.Parallel()
 	c := counter(t)
@@ -139,6 +181,36 @@ func TestSplitHostile(t *testing.T) {
 
 func TestSplitDataFiles(t *testing.T) {
 	t.Parallel()
+	dir, c := dataDir(t), counter(t)
+	split := 0
+	for _, pattern := range []string{"rag/ugly/*", "rag/formats/*"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files in %s: %v", pattern, err)
+		}
+		for i, f := range files {
+			if i%every > 0 {
+				continue
+			}
+			if doc, ok := parseFile(t, f); ok {
+				split++
+				check(t, doc, c, [2]int{256, 32})
+			}
+		}
+	}
+	for i, doc := range demoDocs(t) {
+		if i%every == 0 {
+			split++
+			check(t, doc, c, [2]int{256, 32})
+		}
+	}
+	t.Logf("%d files split", split)
+}
+
+// dataDir returns the folder of the shared test data (WEIR_DATA or its usual
+// place beside the repository). Without it the test is skipped, in CI failed.
+func dataDir(t testing.TB) string {
+	t.Helper()
 	dir := os.Getenv("WEIR_DATA")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "data")
@@ -149,38 +221,18 @@ func TestSplitDataFiles(t *testing.T) {
 		}
 		t.Skipf("SKIPPED, NOT TESTED: no test data (set WEIR_DATA): %v", err)
 	}
-	c := counter(t)
-	parsed := 0
-	for _, pattern := range []string{"rag/ugly/*", "rag/formats/*", "rag/demo-docs/go/doc/modules/*.md"} {
-		files, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no files in %s: %v", pattern, err)
-		}
-		for _, f := range files {
-			if splitFile(t, f, c) {
-				parsed++
-			}
-		}
-	}
-	t.Logf("%d files split", parsed)
+	return dir
 }
 
-// splitFile checks the chunks of a file; false if it can't be parsed.
-func splitFile(t *testing.T, file string, c chunk.Counter) bool {
+// parseFile parses a file; ok is false if it is of no known format.
+func parseFile(t testing.TB, path string) (doc parse.Document, ok bool) {
 	t.Helper()
-	data, err := os.ReadFile(file)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(data) > 30_000 { // enough to see; the rest is more of the same
-		data = data[:30_000]
-	}
-	doc, err := parse.Parse(t.Context(), parse.Input{Name: filepath.Base(file), Data: data})
-	if err != nil {
-		return false
-	}
-	check(t, doc, c, [2]int{256, 32})
-	return true
+	doc, err = parse.Parse(t.Context(), parse.Input{Name: filepath.Base(path), Data: data})
+	return doc, err == nil
 }
 
 func FuzzSplit(f *testing.F) {

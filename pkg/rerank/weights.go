@@ -12,35 +12,35 @@ package rerank
 func Trained() Weights {
 	return Weights{
 		Passage: []float64{
-			1.525,  // first stage
-			1.471,  // bm25
-			3.885,  // grams
-			-1.463, // coverage
-			0.6874, // sentence coverage
-			4.333,  // sentence and title coverage
-			1.393,  // two-sentence coverage
-			0.3193, // pairs
-			1.255,  // proximity
-			4.464,  // title
-			2.576,  // surface
-			7.017,  // numbers
-			0.9511, // answer type
-			4.123,  // sentence density
-			-1.604, // first stage x sentence coverage
-			0.153,  // rank
+			1.52,  // first stage
+			1.47,  // bm25
+			3.88,  // grams
+			-1.46, // coverage
+			0.687, // sentence coverage
+			4.33,  // sentence and title coverage
+			1.39,  // two-sentence coverage
+			0.319, // pairs
+			1.26,  // proximity
+			4.46,  // title
+			2.58,  // surface
+			7.02,  // numbers
+			0.951, // answer type
+			4.12,  // sentence density
+			-1.6,  // first stage x sentence coverage
+			0.153, // rank
 		},
 		Sentence: []float64{
-			0.5811, // passage
-			0.2146, // coverage
-			4.845,  // sentence and title coverage
-			3.477,  // with the one before
-			2.047,  // density
-			0.406,  // pairs
-			-1.144, // proximity
-			1.556,  // answer type
-			3.99,   // numbers
-			-1.524, // length
-			0.5827, // first
+			0.581, // passage
+			0.215, // coverage
+			4.85,  // sentence and title coverage
+			3.48,  // with the one before
+			2.05,  // density
+			0.406, // pairs
+			-1.14, // proximity
+			1.56,  // answer type
+			3.99,  // numbers
+			-1.52, // length
+			0.583, // first
 		},
 	}
 }

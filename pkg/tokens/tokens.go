@@ -11,7 +11,7 @@ package tokens
 
 import (
 	"fmt"
-	"sync"
+	"runtime"
 )
 
 // The encodings [New] knows.
@@ -28,7 +28,7 @@ type Counter struct {
 	encoding string
 	vocab    *vocabulary
 	classes  *classTable
-	walkers  sync.Pool // of *walker, each with a cache of short words
+	walkers  chan *walker // free ones, each with a cache of short words: as many as can run at once
 }
 
 // New returns the Counter of an encoding, [O200kBase] or [Cl100kBase]. The
@@ -46,7 +46,7 @@ func New(encoding string) (*Counter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Counter{encoding: encoding, vocab: vocab, classes: classes()}, nil
+	return &Counter{encoding: encoding, vocab: vocab, classes: classes(), walkers: make(chan *walker, runtime.GOMAXPROCS(0))}, nil
 }
 
 // Encoding returns the name of the encoding.

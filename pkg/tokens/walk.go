@@ -32,7 +32,7 @@ func (c *Counter) Pieces(text string) iter.Seq2[int, int] {
 				pos = end
 				continue
 			}
-			tokens := 0
+			var tokens int
 			if at := w.split.inner(text[pos:], n); at > 0 {
 				first, all := w.tokensBefore(text[pos:end], at)
 				if tokens = all - first; first > 0 {
@@ -90,11 +90,11 @@ type walker struct {
 
 const (
 	// cacheBits is the binary logarithm of the entries of a walker's cache:
-	// 256 kB, which hold the common words.
-	cacheBits = 14
-	// longBits is that of the cache of longer pieces, up to longBytes: two
+	// 512 kB, which hold the common words.
+	cacheBits = 15
+	// longBits is that of the cache of longer pieces, up to longBytes: four
 	// megabytes at most, usually a tenth of that.
-	longBits, longBytes = 11, 1024
+	longBits, longBytes = 12, 1024
 	// keepBytes is the length of the longest piece whose buffers are kept.
 	keepBytes = 1 << 14
 )
@@ -112,19 +112,25 @@ type longCached struct {
 
 // walker returns a walker of before or a new one.
 func (c *Counter) walker() *walker {
-	if w, ok := c.walkers.Get().(*walker); ok {
+	select {
+	case w := <-c.walkers:
 		return w
+	default:
+		return &walker{split: splitter{classes: c.classes, cased: c.encoding == O200kBase}, merge: merger{vocab: c.vocab}}
 	}
-	return &walker{split: splitter{classes: c.classes, cased: c.encoding == O200kBase}, merge: merger{vocab: c.vocab}}
 }
 
-// release keeps w for later, without the buffers of an overlong word.
+// release keeps w for later, unless there are enough, without the buffers of an
+// overlong word.
 func (c *Counter) release(w *walker) {
 	w.split.steps, w.merge.steps = 0, 0
 	if cap(w.merge.ranks) > keepBytes {
 		w.merge = merger{vocab: c.vocab}
 	}
-	c.walkers.Put(w)
+	select {
+	case c.walkers <- w:
+	default:
+	}
 }
 
 // weigh returns the tokens of the piece text[pos:pos+n].
@@ -164,7 +170,11 @@ func (w *walker) weighLong(piece string) int {
 		h = bits.RotateLeft64((h^load(piece[i:]))*hashFactor, 29)
 	}
 	h = (h ^ load(piece[len(piece)-8:])) * hashFactor
-	e := &w.long[h>>(64-longBits)]
+	i := h >> (64 - longBits)
+	if string(w.long[i].piece) != piece {
+		w.long[i], w.long[i^1] = w.long[i^1], w.long[i]
+	}
+	e := &w.long[i]
 	if string(e.piece) != piece {
 		e.piece = append(e.piece[:0], piece...)
 		e.tokens = len(w.merge.merge(piece)) - 1

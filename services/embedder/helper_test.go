@@ -16,9 +16,6 @@ import (
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
-// patience bounds every wait.
-const patience = stagetest.Patience
-
 // rig is an embedder with what it talks to. It runs after start.
 type rig struct {
 	*stagetest.Kit

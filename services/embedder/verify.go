@@ -114,7 +114,7 @@ func (c *check) document(ctx context.Context, place vector.Index, doc vector.Doc
 	versions := map[manifest.ID]int64{}
 	meta := false
 	for _, p := range points {
-		id, _ := manifest.ParseID(p.ID) //nolint:errcheck // points did it
+		id, _ := manifest.ParseID(p.ID) // points did it
 		ids, versions[id] = append(ids, id), p.Chunk.Version
 		if !row.MetaStale && !manifest.SameMeta(p.Chunk.Meta, row.Meta) && slices.ContainsFunc(row.Chunks, func(r manifest.Ref) bool { return r.ID == id }) {
 			c.found.MetaStale++
@@ -163,7 +163,7 @@ func (c *check) row(ctx context.Context, place vector.Index, e manifest.Entry, s
 		return err
 	}
 	for _, p := range there {
-		id, _ := manifest.ParseID(p.ID) //nolint:errcheck // it was made by String
+		id, _ := manifest.ParseID(p.ID) // it was made by String
 		delete(gone, id)
 	}
 	row, err := c.s.rows.Get(ctx, e.Document)

@@ -139,7 +139,7 @@ package rerank
 	list := func(field string, weights []float64, names []string) {
 		fmt.Fprintf(&out, "%s: []float64{\n", field)
 		for i, weight := range weights {
-			fmt.Fprintf(&out, "%.4g, // %s\n", weight, names[i])
+			fmt.Fprintf(&out, "%.3g, // %s\n", weight, names[i])
 		}
 		fmt.Fprintln(&out, "},")
 	}
