@@ -140,3 +140,27 @@ func TestIngestAgain(t *testing.T) {
 		t.Errorf("answer %q has the old text", got.Answer.Text)
 	}
 }
+
+// TestSnapshots: a snapshot is made, listed, put back and removed.
+func TestSnapshots(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	up, stop := systemAddrs(t, dir)
+	url, addr := up["nats_url"], up["qdrant_addr"]
+	weir(t, "ingest", documents(t), "--nats-url", url).wants(t, exitOK)
+	made := lines[struct{ Name string }](t, weir(t, "snapshot", "create", "--qdrant-addr", addr, "--json").wants(t, exitOK))[0].Name
+	weir(t, "snapshot", "ls", "--qdrant-addr", addr).wants(t, exitOK, made, "bytes")
+	files, err := filepath.Glob(filepath.Join(dir, "qdrant", "snapshots", "*", made))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %q, %v; want the snapshot %s", files, err, made)
+	}
+	weir(t, "snapshot", "restore", files[0], "--data-dir", filepath.Join(dir, "qdrant")).wants(t, exitError, "stop the server first")
+	stop()
+	weir(t, "snapshot", "restore", files[0], "--data-dir", filepath.Join(dir, "qdrant")).wants(t, exitOK, "restored", "docs verify")
+	again, _ := systemAddrs(t, dir)
+	weir(t, "docs", "verify", "--nats-url", again["nats_url"]).wants(t, exitOK, "2 documents, 2 points: 0 of no document")
+	weir(t, "snapshot", "rm", made, "--qdrant-addr", again["qdrant_addr"]).wants(t, exitOK)
+	if _, err := os.Stat(files[0]); err == nil {
+		t.Errorf("%s is still there", files[0])
+	}
+}

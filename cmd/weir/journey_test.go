@@ -109,14 +109,14 @@ models:
 func TestUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first, stop := server(t, 6, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
+	first, stop := server(t, 7, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
 	text := strings.Join(first, "\n")
 	for _, want := range []string{"Weir is up.", "nats://127.0.0.1:", "/readyz", "/metrics", dir, "weir ingest"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
 	}
-	_, health, _ := strings.Cut(first[2], "health")
+	_, health, _ := strings.Cut(first[3], "health")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSpace(health), nil)
 	if err != nil {
 		t.Fatal(err)

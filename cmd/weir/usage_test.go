@@ -153,7 +153,7 @@ func TestAddressInUse(t *testing.T) {
 				args = append(args, other, addr)
 			}
 		}
-		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --nats-addr and --http-addr")
+		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --nats-addr, --qdrant-addr and --http-addr")
 	}
 	for _, name := range []string{"nats", "qdrant", "llmsim"} {
 		args := []string{"dev", name, "--addr", taken.Addr().String()}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
@@ -17,6 +18,11 @@ const maxFindings = 1000
 
 // verifyPage is how many points are looked at at once.
 const verifyPage = 1000
+
+// tombstoneAge is how long a removed document is remembered, so that a job of an
+// earlier version that comes late doesn't bring it back. Dead letters, which may be
+// published again, are kept as long.
+const tombstoneAge = 30 * 24 * time.Hour
 
 // verify compares the points of a tenant with the manifest, and mends the
 // difference when the job says so. Documents may change meanwhile: what looks
@@ -146,6 +152,9 @@ func (c *check) document(ctx context.Context, place vector.Index, doc vector.Doc
 func (c *check) row(ctx context.Context, place vector.Index, e manifest.Entry, seen map[manifest.ID]bool) error {
 	if err := c.unfinished(ctx, e); err != nil {
 		return err
+	}
+	if c.job.Fix && e.Row.Deleted && c.s.p.Now().Sub(e.Row.Updated) > tombstoneAge {
+		return c.s.rows.Forget(ctx, e.Document)
 	}
 	gone := map[manifest.ID]bool{}
 	var look []string

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm/llmtest"
@@ -127,5 +128,29 @@ func TestReindexUnknown(t *testing.T) {
 	}
 	if e := r.Failure(event.KindReindex, id); e.Field != "document" || !strings.Contains(e.Message, `"none"`) {
 		t.Errorf("error %+v", e)
+	}
+}
+
+// TestOldTombstonesAreForgotten: after a month, when the job mends.
+func TestOldTombstonesAreForgotten(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.start(&llmtest.Fake{})
+	for name, age := range map[string]time.Duration{"old": tombstoneAge + time.Hour, "young": tombstoneAge - time.Hour} {
+		_, err := r.rows.Change(t.Context(), vector.Document{Scope: scope, ID: name}, func(row *manifest.Row) error {
+			row.Delete(manifest.State{Version: 1, Job: "j", Outcome: event.OutcomeDeleted, Updated: time.Now().Add(-age)})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, fix := range []bool{false, true} {
+		if v := r.verified(fix); !v.OK() || v.Documents != 0 {
+			t.Errorf("verified %+v", v)
+		}
+		if old, young := r.row("old"), r.row("young"); old.Deleted == fix || !young.Deleted {
+			t.Errorf("mended %t: old is remembered: %t, young: %t", fix, old.Deleted, young.Deleted)
+		}
 	}
 }

@@ -102,6 +102,8 @@ type System struct {
 	Conn *nats.Conn
 	// NatsURL is where other clients connect; "" without a listener.
 	NatsURL string
+	// QdrantAddr is that of the vector store.
+	QdrantAddr string
 	// HTTPAddr serves health and metrics; "" when that is off.
 	HTTPAddr string
 }
@@ -223,7 +225,7 @@ func (r *runner) serving(on bool) {
 	if !on {
 		return
 	}
-	sys := System{Conn: r.conn, NatsURL: r.cfg.Process.NatsURL}
+	sys := System{Conn: r.conn, NatsURL: r.cfg.Process.NatsURL, QdrantAddr: r.cfg.Router.QdrantAddr}
 	if r.nats != nil {
 		sys.NatsURL = r.nats.URL()
 	}
