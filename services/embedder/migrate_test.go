@@ -32,7 +32,7 @@ func (r *rig) record(s migration.State) {
 // until waits for a state of the record.
 func (r *rig) until(what string, ok func(migration.State) bool) migration.State {
 	r.T.Helper()
-	ctx, cancel := context.WithTimeout(r.T.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.T.Context(), stagetest.Patience)
 	defer cancel()
 	var last migration.State
 	err := migration.New(r.Bus).Watch(ctx, func(s migration.State) {
