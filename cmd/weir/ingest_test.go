@@ -121,6 +121,9 @@ func TestDocuments(t *testing.T) {
 	weir(t, with("ingest", dir, "--prune")...).wants(t, exitOK, "bridge.md: removed with 1 chunk")
 	weir(t, with("docs", "rm", filepath.Join(dir, "holidays.md"))...).wants(t, exitOK, "removed with 1 chunk")
 	weir(t, with("docs", "ls")...).wants(t, exitOK, "0 documents")
+	job := write(t, t.TempDir(), "job.json", `{"v":1,"collection":"docs","document":"none"}`)
+	weir(t, with("submit", job, "--kind", "delete", "--wait")...).wants(t, exitOK, "removed with 0 chunks")
+	weir(t, with("submit", job, "--kind", "verify", "--wait")...).wants(t, exitOK, "0 documents, 0 points")
 	weir(t, with("docs", "verify")...).wants(t, exitOK, "0 documents, 0 points")
 }
 

@@ -54,7 +54,7 @@ type Limits struct {
 	// both are kept LedgerAge: an answer that was paid for is reused that long.
 	LedgerBytes int64         `split_words:"true"`
 	LedgerAge   time.Duration `split_words:"true"`
-	// DocumentBytes bounds the manifest, which takes some 40 bytes per chunk.
+	// DocumentBytes bounds the manifest, which takes some 30 bytes per chunk.
 	DocumentBytes int64 `split_words:"true"`
 }
 
@@ -164,7 +164,7 @@ func Buckets(l Limits) []jetstream.KeyValueConfig {
 		{Bucket: BucketSpend, Description: "totals by day, tenant and model", TTL: spendAge, MaxBytes: 4 * stateBytes, LimitMarkerTTL: markerAge},
 		{Bucket: BucketCalibration, Description: "how far token estimates are off"},
 		{Bucket: BucketDocuments, Description: "which chunks each document has", MaxBytes: l.DocumentBytes, MaxValueSize: MaxMessage},
-		{Bucket: BucketConfig, Description: "what the fleet has agreed on", LimitMarkerTTL: markerAge},
+		{Bucket: BucketConfig, Description: "what the fleet has agreed on"},
 	}
 	for i := range buckets {
 		b := &buckets[i]
