@@ -145,7 +145,7 @@ func TestSplitRandom(t *testing.T) {
 		for range 1 + rnd.IntN(40) {
 			b.WriteString(parts[rnd.IntN(len(parts))])
 		}
-		doc, err := parse.Parse(parse.Input{Name: "T", MediaType: "text/markdown", Data: []byte(b.String())})
+		doc, err := parse.Parse(t.Context(), parse.Input{Name: "T", MediaType: "text/markdown", Data: []byte(b.String())})
 		if err != nil { // nothing but front matter or white space
 			continue
 		}

@@ -102,7 +102,7 @@ func demoDocs(t testing.TB) []parse.Document {
 // splitText cuts Markdown.
 func splitText(t testing.TB, title, text string, opt chunk.Options) []chunk.Chunk {
 	t.Helper()
-	doc, err := parse.Parse(parse.Input{MediaType: "text/markdown", Data: []byte(text)})
+	doc, err := parse.Parse(t.Context(), parse.Input{MediaType: "text/markdown", Data: []byte(text)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 5, "rounds; of the times of a stage the median counts, of those of an ugly file the least")
 	flag.Parse()
 
-	c, err := readCorpus(*data, *rounds)
+	c, err := readCorpus(ctx, *data, *rounds)
 	if err != nil {
 		return err
 	}

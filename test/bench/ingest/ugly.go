@@ -36,7 +36,7 @@ func benchUgly(ctx context.Context, c *corpus, found figures) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		u := measureUgly(f, opt, c.rounds)
+		u := measureUgly(ctx, f, opt, c.rounds)
 		fmt.Printf("%-24s %10.3f %10.3f %7.1f %9.1f %9.1f  %s\n", f.name, u.small*1e3, u.large*1e3, u.large/u.small, u.smallPeak, u.largePeak, u.result)
 		found["ugly_ms_"+f.name], found["ugly_10x_"+f.name] = u.small*1e3, u.large/u.small
 		if !archive(f) {
@@ -62,10 +62,10 @@ type uglyFigures struct {
 const uglySample = 20 * time.Millisecond
 
 // measureUgly takes the samples of both sizes in turn and of the same time.
-func measureUgly(f file, opt chunk.Options, rounds int) uglyFigures {
+func measureUgly(ctx context.Context, f file, opt chunk.Options, rounds int) uglyFigures {
 	larger := file{f.name, bytes.Repeat(f.data, times)}
-	small := func() { _, _ = ingest(f, opt) }
-	large := func() { _, _ = ingest(larger, opt) }
+	small := func() { _, _ = ingest(ctx, f, opt) }
+	large := func() { _, _ = ingest(ctx, larger, opt) }
 	if archive(f) {
 		larger = f
 		large = func() {
@@ -80,7 +80,7 @@ func measureUgly(f file, opt chunk.Options, rounds int) uglyFigures {
 		sample := max(uglySample, time.Duration(large*float64(time.Second)))
 		u.small, u.large = min(u.small, timed(sample, small)), min(u.large, large)
 	}
-	chunks, err := ingest(larger, opt)
+	chunks, err := ingest(ctx, larger, opt)
 	u.result = fmt.Sprint(len(chunks))
 	if err != nil {
 		u.result = err.Error()
@@ -89,8 +89,8 @@ func measureUgly(f file, opt chunk.Options, rounds int) uglyFigures {
 }
 
 // ingest parses and cuts a file.
-func ingest(f file, opt chunk.Options) ([]chunk.Chunk, error) {
-	doc, err := parse.Parse(input(f))
+func ingest(ctx context.Context, f file, opt chunk.Options) ([]chunk.Chunk, error) {
+	doc, err := parse.Parse(ctx, input(f))
 	if err != nil {
 		return nil, fmt.Errorf("parsing: %w", err)
 	}
