@@ -72,7 +72,8 @@ func (p *packer) describe(b parse.Block) {
 		}
 	}
 	if b.Kind == parse.Heading && len(p.atoms) > 0 {
-		p.atoms[0].begins = &b
+		heading := b // of its own, so that only those of headings are kept
+		p.atoms[0].begins = &heading
 	}
 	p.atoms[len(p.atoms)-1].blockEnd = true
 }
@@ -141,36 +142,49 @@ func (p *packer) table(b parse.Block, next, limit int) {
 	}
 }
 
+// cutting is where cut is. It is kept in the packer, as variables that a loop
+// over a function changes are allocated one by one.
+type cutting struct {
+	start int  // of the next atom
+	sum   int  // tokens from there on
+	next  int  // index of the end in packer.ends that it goes to
+	long  bool // part of the text up to that end was cut off before
+}
+
 // cut appends the atoms of the text from pos on up to each of p.ends, or to the
 // end of the piece that reaches over it: of at most limit tokens, but for solo
 // ones.
 func (p *packer) cut(pos, limit int) {
-	p.marks = p.marks[:0]
-	start, sum, i, long := pos, 0, 0, false
+	p.marks, p.at = p.marks[:0], cutting{start: pos}
 	for end, n := range p.opt.Counter.Pieces(p.doc.Text[pos:]) {
-		end += pos
-		p.marks = append(p.marks, mark{end, n})
-		sum += n
-		if end < p.ends[i] {
-			if sum > maxMarks*limit {
-				start, sum = p.cutLong(start, limit, true)
-				long = true
-			}
-			continue
-		}
-		if sum <= limit && !long {
-			p.atoms = append(p.atoms, atom{start: start, end: end, tokens: sum})
-		} else {
-			p.cutLong(start, limit, false)
-		}
-		for i < len(p.ends) && p.ends[i] <= end {
-			i++
-		}
-		if i == len(p.ends) {
+		if p.cutAt(mark{pos + end, n}, limit); p.at.next == len(p.ends) {
 			return
 		}
-		p.marks, start, sum, long = p.marks[:0], end, 0, false
 	}
+}
+
+// cutAt takes the next piece and appends an atom if it reaches an end.
+func (p *packer) cutAt(m mark, limit int) {
+	at := &p.at
+	p.marks = append(p.marks, m)
+	at.sum += m.tokens
+	if m.end < p.ends[at.next] {
+		if at.sum > maxMarks*limit {
+			at.start, at.sum = p.cutLong(at.start, limit, true)
+			at.long = true
+		}
+		return
+	}
+	if at.sum <= limit && !at.long {
+		p.atoms = append(p.atoms, atom{start: at.start, end: m.end, tokens: at.sum})
+	} else {
+		p.cutLong(at.start, limit, false)
+	}
+	next := at.next
+	for next < len(p.ends) && p.ends[next] <= m.end {
+		next++
+	}
+	p.marks, *at = p.marks[:0], cutting{start: m.end, next: next}
 }
 
 // cutLong appends the atoms of p.marks, which begin at start and are of more

@@ -47,6 +47,7 @@ type packer struct {
 	ends  []int  // buffers of atoms.go
 	marks []mark //
 	atoms []atom //
+	at    cutting
 }
 
 func isHeading(a atom) bool { return a.heading }

@@ -24,7 +24,16 @@ func (c *Counter) Pieces(text string) iter.Seq2[int, int] {
 		defer c.release(w)
 		held, blank := 0, false // tokens held back; the piece before is blank
 		for pos := 0; pos < len(text); {
-			n := w.split.next(text[pos:])
+			n, low, high := w.split.common(text[pos:])
+			if n > 0 {
+				if !yield(pos+n, held+w.weighKey(low, high, text[pos:pos+n])) {
+					return
+				}
+				held, blank = 0, false
+				pos += n
+				continue
+			}
+			n = w.split.any(text[pos:])
 			end := pos + n
 			was := blank
 			if blank = endsBlank(text[pos:end], w.split.classes); blank && was {
@@ -90,11 +99,11 @@ type walker struct {
 
 const (
 	// cacheBits is the binary logarithm of the entries of a walker's cache:
-	// 512 kB, which hold the common words.
-	cacheBits = 15
-	// longBits is that of the cache of longer pieces, up to longBytes: four
+	// a megabyte, which holds the common words.
+	cacheBits = 16
+	// longBits is that of the cache of longer pieces, up to longBytes: eight
 	// megabytes at most, usually a tenth of that.
-	longBits, longBytes = 12, 1024
+	longBits, longBytes = 13, 1024
 	// keepBytes is the length of the longest piece whose buffers are kept.
 	keepBytes = 1 << 14
 )
@@ -142,6 +151,11 @@ func (w *walker) weigh(text string, pos, n int) int {
 		return w.weighLong(text[pos : pos+n])
 	}
 	low, high := key(text[pos : pos+n])
+	return w.weighKey(low, high, text[pos:pos+n])
+}
+
+// weighKey is weigh for a piece of a known key.
+func (w *walker) weighKey(low, high uint64, piece string) int {
 	i := hash(low, high) >> (64 - cacheBits)
 	e, other := &w.cache[i], &w.cache[i^1]
 	if e.is(low, high) {
@@ -151,7 +165,7 @@ func (w *walker) weigh(text string, pos, n int) int {
 		*e, *other = *other, *e
 		return int(e.high >> tokensShift)
 	}
-	tokens := len(w.merge.merge(text[pos:pos+n])) - 1
+	tokens := len(w.merge.merge(piece)) - 1
 	*e, *other = cached{low, high | uint64(tokens)<<tokensShift}, *e
 	return tokens
 }
