@@ -142,9 +142,10 @@ func (p *packer) table(b parse.Block, next, limit int) {
 	}
 }
 
-// cutting is where cut is. It is kept in the packer, as variables that a loop
-// over a function changes are allocated one by one.
+// cutting is where cut is.
 type cutting struct {
+	from  int  // where the walk began
+	limit int  // of an atom, in tokens
 	start int  // of the next atom
 	sum   int  // tokens from there on
 	next  int  // index of the end in packer.ends that it goes to
@@ -153,38 +154,35 @@ type cutting struct {
 
 // cut appends the atoms of the text from pos on up to each of p.ends, or to the
 // end of the piece that reaches over it: of at most limit tokens, but for solo
-// ones.
+// ones. It calls the walk itself: a range over it would allocate every time.
 func (p *packer) cut(pos, limit int) {
-	p.marks, p.at = p.marks[:0], cutting{start: pos}
-	for end, n := range p.opt.Counter.Pieces(p.doc.Text[pos:]) {
-		if p.cutAt(mark{pos + end, n}, limit); p.at.next == len(p.ends) {
-			return
-		}
-	}
+	p.marks, p.at = p.marks[:0], cutting{from: pos, limit: limit, start: pos}
+	p.opt.Counter.Pieces(p.doc.Text[pos:])(p.take)
 }
 
-// cutAt takes the next piece and appends an atom if it reaches an end.
-func (p *packer) cutAt(m mark, limit int) {
-	at := &p.at
+// takePiece takes the next piece of cut, appends an atom if it reaches an end,
+// and reports whether an end is left.
+func (p *packer) takePiece(end, tokens int) bool {
+	at, m := &p.at, mark{p.at.from + end, tokens}
 	p.marks = append(p.marks, m)
-	at.sum += m.tokens
+	at.sum += tokens
 	if m.end < p.ends[at.next] {
-		if at.sum > maxMarks*limit {
-			at.start, at.sum = p.cutLong(at.start, limit, true)
+		if at.sum > maxMarks*at.limit {
+			at.start, at.sum = p.cutLong(at.start, at.limit, true)
 			at.long = true
 		}
-		return
+		return true
 	}
-	if at.sum <= limit && !at.long {
+	if at.sum <= at.limit && !at.long {
 		p.atoms = append(p.atoms, atom{start: at.start, end: m.end, tokens: at.sum})
 	} else {
-		p.cutLong(at.start, limit, false)
+		p.cutLong(at.start, at.limit, false)
 	}
-	next := at.next
-	for next < len(p.ends) && p.ends[next] <= m.end {
-		next++
+	for at.next < len(p.ends) && p.ends[at.next] <= m.end {
+		at.next++
 	}
-	p.marks, *at = p.marks[:0], cutting{start: m.end, next: next}
+	p.marks, at.start, at.sum, at.long = p.marks[:0], m.end, 0, false
+	return at.next < len(p.ends)
 }
 
 // cutLong appends the atoms of p.marks, which begin at start and are of more

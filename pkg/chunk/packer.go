@@ -48,13 +48,16 @@ type packer struct {
 	marks []mark //
 	atoms []atom //
 	at    cutting
+	take  func(end, tokens int) bool // takePiece
 }
 
 func isHeading(a atom) bool { return a.heading }
 
 func newPacker(doc parse.Document, opt Options) *packer {
-	return &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
+	p := &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
 		chunks: make([]Chunk, 0, len(doc.Text)/(2*opt.MaxTokens)+1), marks: make([]mark, 0, min(len(doc.Text), 256))}
+	p.take = p.takePiece
+	return p
 }
 
 // document packs all blocks.

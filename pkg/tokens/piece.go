@@ -25,8 +25,10 @@ func (p *splitter) any(s string) int {
 	if c&number != 0 {
 		return p.digits(s)
 	}
-	if n := p.word(s, c, w); n > 0 {
-		return n
+	if c&(letter|upper|lower) != 0 || len(s) == w || s[w] >= utf8.RuneSelf || p.classes[s[w]]&letter != 0 { // else there is no word
+		if n := p.word(s, c, w); n > 0 {
+			return n
+		}
 	}
 	switch {
 	case c&space == 0:
