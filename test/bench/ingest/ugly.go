@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -59,26 +60,31 @@ type uglyFigures struct {
 }
 
 // uglySample is the least time of a sample of an ugly file.
-const uglySample = 20 * time.Millisecond
+const uglySample = 50 * time.Millisecond
 
-// measureUgly takes the samples of both sizes in turn and of the same time.
+// measureUgly takes samples of both sizes in turn, each in its least time. Of the
+// file as it is ten runs in a row are one, so that both allocate the same and
+// both meet the garbage collector; a single run would end before it starts.
 func measureUgly(ctx context.Context, f file, opt chunk.Options, rounds int) uglyFigures {
 	larger := file{f.name, bytes.Repeat(f.data, times)}
 	small := func() { _, _ = ingest(ctx, f, opt) }
-	large := func() { _, _ = ingest(ctx, larger, opt) }
-	if archive(f) {
-		larger = f
-		large = func() {
-			for range times {
-				small()
-			}
+	ten := func() {
+		for range times {
+			small()
 		}
 	}
+	large := func() { _, _ = ingest(ctx, larger, opt) }
+	if archive(f) {
+		larger, large = f, ten
+	}
 	u := uglyFigures{small: math.Inf(1), large: math.Inf(1), smallPeak: peak(small), largePeak: peak(large)}
+	sample := func(run func()) float64 {
+		runtime.GC() // what the other one left is not its work
+		return timed(uglySample, run)
+	}
 	for range rounds {
-		large := timed(uglySample, large)
-		sample := max(uglySample, time.Duration(large*float64(time.Second)))
-		u.small, u.large = min(u.small, timed(sample, small)), min(u.large, large)
+		u.large = min(u.large, sample(large))
+		u.small = min(u.small, sample(ten)/times)
 	}
 	chunks, err := ingest(ctx, larger, opt)
 	u.result = fmt.Sprint(len(chunks))
