@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/weir-dev/weir/pkg/parse"
@@ -106,7 +107,7 @@ func lineEnds(ends []int, text string, b parse.Block, next int) []int {
 			return append(ends, next)
 		}
 		pos += i + 1
-		ends = append(ends, pos)
+		ends = append(room(ends), pos)
 	}
 }
 
@@ -142,6 +143,15 @@ func (p *packer) table(b parse.Block, next, limit int) {
 	}
 }
 
+// room returns s with space for one more: a full slice gets twice its space, as
+// append gives long ones a quarter more, and copies them again and again.
+func room[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s
+	}
+	return slices.Grow(s, max(8, len(s)))
+}
+
 // cutting is where cut is.
 type cutting struct {
 	from  int  // where the walk began
@@ -174,7 +184,7 @@ func (p *packer) takePiece(end, tokens int) bool {
 		return true
 	}
 	if at.sum <= at.limit && !at.long {
-		p.atoms = append(p.atoms, atom{start: at.start, end: m.end, tokens: at.sum})
+		p.atoms = append(room(p.atoms), atom{start: at.start, end: m.end, tokens: at.sum})
 	} else {
 		p.cutLong(at.start, at.limit, false)
 	}
@@ -204,7 +214,7 @@ func (p *packer) cutLong(start, limit int, more bool) (rest, tokens int) {
 				p.marks = p.marks[:copy(p.marks, marks)]
 				return start, sum
 			}
-			p.atoms = append(p.atoms, atom{start: start, end: marks[n-1].end, tokens: sum})
+			p.atoms = append(room(p.atoms), atom{start: start, end: marks[n-1].end, tokens: sum})
 		}
 		start = marks[n-1].end
 		marks = marks[n:]
@@ -241,7 +251,7 @@ func betweenWords(text string, i int) bool {
 func (p *packer) cutPiece(start int, m mark, limit int) {
 	parts := (m.tokens + limit - 1) / limit
 	for _, part := range p.opt.Counter.Split(p.doc.Text[start:m.end], (m.tokens+parts-1)/parts) {
-		p.atoms = append(p.atoms, atom{start: start, end: start + len(part), tokens: limit, solo: true})
+		p.atoms = append(room(p.atoms), atom{start: start, end: start + len(part), tokens: limit, solo: true})
 		start += len(part)
 	}
 }

@@ -233,7 +233,7 @@ func (p *packer) emit(atoms []atom) {
 	for _, a := range atoms {
 		c.Tokens += a.tokens
 	}
-	p.chunks, p.solo = append(p.chunks, c), false
+	p.chunks, p.solo = append(room(p.chunks), c), false
 }
 
 // emitSolo appends the chunk of a solo atom, without a prefix if the two do not
@@ -246,5 +246,5 @@ func (p *packer) emitSolo(a atom) {
 	if c.Tokens = p.tokens(c.EmbedText()); c.Tokens > p.opt.MaxTokens {
 		c.Prefix, c.Tokens = "", p.tokens(c.Text)
 	}
-	p.chunks, p.solo, p.tail = append(p.chunks, c), true, p.tail[:0]
+	p.chunks, p.solo, p.tail = append(room(p.chunks), c), true, p.tail[:0]
 }
