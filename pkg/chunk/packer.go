@@ -48,7 +48,9 @@ type packer struct {
 	marks []mark //
 	atoms []atom //
 	at    cutting
-	take  func(end, tokens int) bool // takePiece
+	total int // of tokens
+	// Methods as values, made once: takePiece and addPiece.
+	take, addUp func(end, tokens int) bool
 }
 
 func isHeading(a atom) bool { return a.heading }
@@ -56,7 +58,7 @@ func isHeading(a atom) bool { return a.heading }
 func newPacker(doc parse.Document, opt Options) *packer {
 	p := &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
 		chunks: make([]Chunk, 0, len(doc.Text)/(2*opt.MaxTokens)+1), marks: make([]mark, 0, min(len(doc.Text), 256))}
-	p.take = p.takePiece
+	p.take, p.addUp = p.takePiece, p.addPiece
 	return p
 }
 

@@ -169,7 +169,11 @@ func closeLine(line, end string) string {
 
 // oneLine returns s with single blanks for all other white space, if it has any.
 func oneLine(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && unicode.IsSpace(r) }) < 0 {
+	plain := true // as most headings are
+	for i := 0; plain && i < len(s); i++ {
+		plain = s[i] >= ' ' && s[i] < utf8.RuneSelf
+	}
+	if plain || strings.IndexFunc(s, func(r rune) bool { return r != ' ' && unicode.IsSpace(r) }) < 0 {
 		return s
 	}
 	return strings.Join(strings.Fields(s), " ")
@@ -187,9 +191,13 @@ func (p *packer) count(text string) int {
 
 // tokens counts a text.
 func (p *packer) tokens(text string) int {
-	sum := 0
-	for _, n := range p.opt.Counter.Pieces(text) {
-		sum += n
-	}
-	return sum
+	p.total = 0
+	p.opt.Counter.Pieces(text)(p.addUp)
+	return p.total
+}
+
+// addPiece is the loop of tokens.
+func (p *packer) addPiece(_, tokens int) bool {
+	p.total += tokens
+	return true
 }

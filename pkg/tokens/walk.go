@@ -103,9 +103,9 @@ const (
 	// cacheBits is the binary logarithm of the sets of a walker's cache: a
 	// megabyte, which holds the common words.
 	cacheBits = 14
-	// longBits is that of the cache of longer pieces, up to longBytes: four
+	// longBits is that of the cache of longer pieces, up to longBytes: eight
 	// megabytes at most, usually a tenth of that.
-	longBits, longBytes = 10, 1024
+	longBits, longBytes = 11, 1024
 	// keepBytes is the length of the longest piece whose buffers are kept.
 	keepBytes = 1 << 14
 )
