@@ -101,13 +101,14 @@ func (p *packer) cutLines(b parse.Block, next, limit int) {
 // lineEnds appends the line ends of b; the white space up to next is the last
 // line's.
 func lineEnds(ends []int, text string, b parse.Block, next int) []int {
+	ends = slices.Grow(ends, strings.Count(text[b.Start:max(b.Start, b.End)], "\n")+1)
 	for pos := b.Start; ; {
 		i := strings.IndexByte(text[pos:max(pos, b.End)], '\n')
 		if i < 0 {
 			return append(ends, next)
 		}
 		pos += i + 1
-		ends = append(room(ends), pos)
+		ends = append(ends, pos)
 	}
 }
 
@@ -166,6 +167,7 @@ type cutting struct {
 // end of the piece that reaches over it: of at most limit tokens, but for solo
 // ones. It calls the walk itself: a range over it would allocate every time.
 func (p *packer) cut(pos, limit int) {
+	p.atoms = slices.Grow(p.atoms, len(p.ends))
 	p.marks, p.at = p.marks[:0], cutting{from: pos, limit: limit, start: pos}
 	p.opt.Counter.Pieces(p.doc.Text[pos:])(p.take)
 }
