@@ -123,7 +123,7 @@ func (p *packer) table(b parse.Block, next, limit int) {
 	}
 	head := p.ends[1]
 	h := &header{text: closeLine(strings.TrimSpace(p.doc.Text[b.Start:head]), "\n")}
-	if h.tokens = p.tokens(h.text); h.tokens > limit/2 {
+	if h.tokens = p.tokensUpTo(h.text, limit/2); h.tokens > limit/2 {
 		p.cut(b.Start, limit)
 		return
 	}

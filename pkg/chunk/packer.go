@@ -48,7 +48,8 @@ type packer struct {
 	marks []mark //
 	atoms []atom //
 	at    cutting
-	total int // of tokens
+	total int // of tokensUpTo
+	most  int //
 	// Methods as values, made once: takePiece and addPiece.
 	take, addUp func(end, tokens int) bool
 }

@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -190,14 +191,17 @@ func (p *packer) count(text string) int {
 }
 
 // tokens counts a text.
-func (p *packer) tokens(text string) int {
-	p.total = 0
+func (p *packer) tokens(text string) int { return p.tokensUpTo(text, math.MaxInt) }
+
+// tokensUpTo counts a text until there are more than most.
+func (p *packer) tokensUpTo(text string, most int) int {
+	p.total, p.most = 0, most
 	p.opt.Counter.Pieces(text)(p.addUp)
 	return p.total
 }
 
-// addPiece is the loop of tokens.
+// addPiece is the loop of tokensUpTo.
 func (p *packer) addPiece(_, tokens int) bool {
 	p.total += tokens
-	return true
+	return p.total <= p.most
 }
