@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/weir-dev/weir/pkg/parse"
@@ -72,7 +73,8 @@ func (p *packer) describe(b parse.Block) {
 		}
 	}
 	if b.Kind == parse.Heading && len(p.atoms) > 0 {
-		p.atoms[0].begins = &b
+		heading := b // of its own, so that only those of headings are kept
+		p.atoms[0].begins = &heading
 	}
 	p.atoms[len(p.atoms)-1].blockEnd = true
 }
@@ -99,6 +101,7 @@ func (p *packer) cutLines(b parse.Block, next, limit int) {
 // lineEnds appends the line ends of b; the white space up to next is the last
 // line's.
 func lineEnds(ends []int, text string, b parse.Block, next int) []int {
+	ends = slices.Grow(ends, strings.Count(text[b.Start:max(b.Start, b.End)], "\n")+1)
 	for pos := b.Start; ; {
 		i := strings.IndexByte(text[pos:max(pos, b.End)], '\n')
 		if i < 0 {
@@ -120,7 +123,7 @@ func (p *packer) table(b parse.Block, next, limit int) {
 	}
 	head := p.ends[1]
 	h := &header{text: closeLine(strings.TrimSpace(p.doc.Text[b.Start:head]), "\n")}
-	if h.tokens = p.tokens(h.text); h.tokens > limit/2 {
+	if h.tokens = p.tokensUpTo(h.text, limit/2); h.tokens > limit/2 {
 		p.cut(b.Start, limit)
 		return
 	}
@@ -141,36 +144,57 @@ func (p *packer) table(b parse.Block, next, limit int) {
 	}
 }
 
+// room returns s with space for one more: a full slice gets twice its space, as
+// append gives long ones a quarter more, and copies them again and again.
+func room[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s
+	}
+	return slices.Grow(s, max(8, len(s)))
+}
+
+// cutting is where cut is.
+type cutting struct {
+	from  int  // where the walk began
+	limit int  // of an atom, in tokens
+	start int  // of the next atom
+	sum   int  // tokens from there on
+	next  int  // index of the end in packer.ends that it goes to
+	long  bool // part of the text up to that end was cut off before
+}
+
 // cut appends the atoms of the text from pos on up to each of p.ends, or to the
 // end of the piece that reaches over it: of at most limit tokens, but for solo
-// ones.
+// ones. It calls the walk itself: a range over it would allocate every time.
 func (p *packer) cut(pos, limit int) {
-	p.marks = p.marks[:0]
-	start, sum, i, long := pos, 0, 0, false
-	for end, n := range p.opt.Counter.Pieces(p.doc.Text[pos:]) {
-		end += pos
-		p.marks = append(p.marks, mark{end, n})
-		sum += n
-		if end < p.ends[i] {
-			if sum > maxMarks*limit {
-				start, sum = p.cutLong(start, limit, true)
-				long = true
-			}
-			continue
+	p.atoms = slices.Grow(p.atoms, len(p.ends))
+	p.marks, p.at = p.marks[:0], cutting{from: pos, limit: limit, start: pos}
+	p.opt.Counter.Pieces(p.doc.Text[pos:])(p.take)
+}
+
+// takePiece takes the next piece of cut, appends an atom if it reaches an end,
+// and reports whether an end is left.
+func (p *packer) takePiece(end, tokens int) bool {
+	at, m := &p.at, mark{p.at.from + end, tokens}
+	p.marks = append(p.marks, m)
+	at.sum += tokens
+	if m.end < p.ends[at.next] {
+		if at.sum > maxMarks*at.limit {
+			at.start, at.sum = p.cutLong(at.start, at.limit, true)
+			at.long = true
 		}
-		if sum <= limit && !long {
-			p.atoms = append(p.atoms, atom{start: start, end: end, tokens: sum})
-		} else {
-			p.cutLong(start, limit, false)
-		}
-		for i < len(p.ends) && p.ends[i] <= end {
-			i++
-		}
-		if i == len(p.ends) {
-			return
-		}
-		p.marks, start, sum, long = p.marks[:0], end, 0, false
+		return true
 	}
+	if at.sum <= at.limit && !at.long {
+		p.atoms = append(room(p.atoms), atom{start: at.start, end: m.end, tokens: at.sum})
+	} else {
+		p.cutLong(at.start, at.limit, false)
+	}
+	for at.next < len(p.ends) && p.ends[at.next] <= m.end {
+		at.next++
+	}
+	p.marks, at.start, at.sum, at.long = p.marks[:0], m.end, 0, false
+	return at.next < len(p.ends)
 }
 
 // cutLong appends the atoms of p.marks, which begin at start and are of more
@@ -192,7 +216,7 @@ func (p *packer) cutLong(start, limit int, more bool) (rest, tokens int) {
 				p.marks = p.marks[:copy(p.marks, marks)]
 				return start, sum
 			}
-			p.atoms = append(p.atoms, atom{start: start, end: marks[n-1].end, tokens: sum})
+			p.atoms = append(room(p.atoms), atom{start: start, end: marks[n-1].end, tokens: sum})
 		}
 		start = marks[n-1].end
 		marks = marks[n:]
@@ -229,7 +253,7 @@ func betweenWords(text string, i int) bool {
 func (p *packer) cutPiece(start int, m mark, limit int) {
 	parts := (m.tokens + limit - 1) / limit
 	for _, part := range p.opt.Counter.Split(p.doc.Text[start:m.end], (m.tokens+parts-1)/parts) {
-		p.atoms = append(p.atoms, atom{start: start, end: start + len(part), tokens: limit, solo: true})
+		p.atoms = append(room(p.atoms), atom{start: start, end: start + len(part), tokens: limit, solo: true})
 		start += len(part)
 	}
 }

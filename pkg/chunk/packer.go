@@ -47,13 +47,20 @@ type packer struct {
 	ends  []int  // buffers of atoms.go
 	marks []mark //
 	atoms []atom //
+	at    cutting
+	total int // of tokensUpTo
+	most  int //
+	// Methods as values, made once: takePiece and addPiece.
+	take, addUp func(end, tokens int) bool
 }
 
 func isHeading(a atom) bool { return a.heading }
 
 func newPacker(doc parse.Document, opt Options) *packer {
-	return &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
+	p := &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
 		chunks: make([]Chunk, 0, len(doc.Text)/(2*opt.MaxTokens)+1), marks: make([]mark, 0, min(len(doc.Text), 256))}
+	p.take, p.addUp = p.takePiece, p.addPiece
+	return p
 }
 
 // document packs all blocks.
@@ -229,7 +236,7 @@ func (p *packer) emit(atoms []atom) {
 	for _, a := range atoms {
 		c.Tokens += a.tokens
 	}
-	p.chunks, p.solo = append(p.chunks, c), false
+	p.chunks, p.solo = append(room(p.chunks), c), false
 }
 
 // emitSolo appends the chunk of a solo atom, without a prefix if the two do not
@@ -242,5 +249,5 @@ func (p *packer) emitSolo(a atom) {
 	if c.Tokens = p.tokens(c.EmbedText()); c.Tokens > p.opt.MaxTokens {
 		c.Prefix, c.Tokens = "", p.tokens(c.Text)
 	}
-	p.chunks, p.solo, p.tail = append(p.chunks, c), true, p.tail[:0]
+	p.chunks, p.solo, p.tail = append(room(p.chunks), c), true, p.tail[:0]
 }

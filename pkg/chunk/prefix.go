@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -169,7 +170,11 @@ func closeLine(line, end string) string {
 
 // oneLine returns s with single blanks for all other white space, if it has any.
 func oneLine(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && unicode.IsSpace(r) }) < 0 {
+	plain := true // as most headings are
+	for i := 0; plain && i < len(s); i++ {
+		plain = s[i] >= ' ' && s[i] < utf8.RuneSelf
+	}
+	if plain || strings.IndexFunc(s, func(r rune) bool { return r != ' ' && unicode.IsSpace(r) }) < 0 {
 		return s
 	}
 	return strings.Join(strings.Fields(s), " ")
@@ -186,10 +191,17 @@ func (p *packer) count(text string) int {
 }
 
 // tokens counts a text.
-func (p *packer) tokens(text string) int {
-	sum := 0
-	for _, n := range p.opt.Counter.Pieces(text) {
-		sum += n
-	}
-	return sum
+func (p *packer) tokens(text string) int { return p.tokensUpTo(text, math.MaxInt) }
+
+// tokensUpTo counts a text until there are more than most.
+func (p *packer) tokensUpTo(text string, most int) int {
+	p.total, p.most = 0, most
+	p.opt.Counter.Pieces(text)(p.addUp)
+	return p.total
+}
+
+// addPiece is the loop of tokensUpTo.
+func (p *packer) addPiece(_, tokens int) bool {
+	p.total += tokens
+	return p.total <= p.most
 }

@@ -69,8 +69,14 @@ func lineBreak(s string, i int) int {
 
 // startsItem reports whether a line begins with a list or quote marker.
 func startsItem(line string) bool {
-	line = strings.TrimLeft(line[:min(len(line), 64)], " \t")
-	digits := len(line) - len(strings.TrimLeft(line, "0123456789"))
+	line = line[:min(len(line), 64)]
+	for line != "" && (line[0] == ' ' || line[0] == '\t') {
+		line = line[1:]
+	}
+	digits := 0
+	for digits < len(line) && line[digits]-'0' < 10 {
+		digits++
+	}
 	switch {
 	case digits > 9 || line == "":
 		return false

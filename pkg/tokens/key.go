@@ -42,10 +42,13 @@ func hash(low, high uint64) uint64 {
 	return (low ^ bits.RotateLeft64(high*hashFactor, 32)) * hashFactor
 }
 
-// table maps keys to ids, with open addressing.
+// table maps keys to ids, with open addressing. Most that is looked for is not
+// there: the tags, a byte of hash per slot and small enough for a processor's
+// cache, tell.
 type table struct {
-	slots []slot // a power of two; empty where high is 0
-	shift int    // from a hash to a slot
+	tags  []uint8 // 0 where a slot is empty
+	slots []slot  // a power of two
+	shift int     // from a hash to a slot
 }
 
 type slot struct {
@@ -56,28 +59,35 @@ type slot struct {
 // newTable returns a table for n keys, filled by two thirds at most.
 func newTable(n int) *table {
 	size := bits.Len(uint(n + n/2))
-	return &table{slots: make([]slot, 1<<size), shift: 64 - size}
+	return &table{tags: make([]uint8, 1<<size), slots: make([]slot, 1<<size), shift: 64 - size}
+}
+
+// place returns the slot and the tag of a key.
+func (t *table) place(low, high uint64) (i uint64, tag uint8) {
+	h := hash(low, high)
+	return h >> t.shift, uint8(h>>(t.shift-8)) | 1
 }
 
 // put adds the key of s.
 func (t *table) put(s string, id uint32) {
 	low, high := key(s)
-	i := hash(low, high) >> t.shift
-	for t.slots[i].high != 0 {
+	i, tag := t.place(low, high)
+	for t.tags[i] != 0 {
 		i = (i + 1) & uint64(len(t.slots)-1)
 	}
-	t.slots[i] = slot{low, high, id}
+	t.tags[i], t.slots[i] = tag, slot{low, high, id}
 }
 
 // get returns the id of s, noRank if there is none.
 func (t *table) get(s string) uint32 {
 	low, high := key(s)
-	for i := hash(low, high) >> t.shift; ; i = (i + 1) & uint64(len(t.slots)-1) {
-		e := &t.slots[i]
-		if e.low == low && e.high == high {
-			return e.id
-		}
-		if e.high == 0 {
+	for i, tag := t.place(low, high); ; i = (i + 1) & uint64(len(t.tags)-1) {
+		switch t.tags[i] {
+		case tag:
+			if e := &t.slots[i]; e.low == low && e.high == high {
+				return e.id
+			}
+		case 0:
 			return noRank
 		}
 	}

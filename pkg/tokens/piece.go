@@ -13,17 +13,24 @@ type splitter struct {
 
 // next returns the length of the first piece of s, which is not empty.
 func (p *splitter) next(s string) int {
-	if n := p.plain(s); n > 0 {
-		p.steps += n + 1
+	if n, _, _ := p.common(s); n > 0 {
 		return n
 	}
+	return p.any(s)
+}
+
+// any is next for all that common leaves.
+func (p *splitter) any(s string) int {
 	c, w := p.at(s, 0)
-	if n := p.word(s, c, w); n > 0 {
-		return n
+	if c&number != 0 {
+		return p.digits(s)
+	}
+	if c&(letter|upper|lower) != 0 || len(s) == w || s[w] >= utf8.RuneSelf || p.classes[s[w]]&letter != 0 { // else there is no word
+		if n := p.word(s, c, w); n > 0 {
+			return n
+		}
 	}
 	switch {
-	case c&number != 0:
-		return p.digits(s)
 	case c&space == 0:
 		return p.symbols(s, 0)
 	case s[0] == ' ' && len(s) > 1:
@@ -32,30 +39,6 @@ func (p *splitter) next(s string) int {
 		}
 	}
 	return p.blanks(s)
-}
-
-// plain returns the length of a first piece that is, as most are, an ASCII word
-// that may begin with a blank: 0 if it is anything else.
-func (p *splitter) plain(s string) int {
-	i := 0
-	if s[0] == ' ' {
-		i = 1
-	}
-	start, mask := i, letter
-	if p.cased {
-		mask = lower
-		if i < len(s) && s[i]-'A' < 26 {
-			i++
-			start = i // small letters must follow
-		}
-	}
-	for i < len(s) && s[i] < utf8.RuneSelf && p.classes[s[i]]&mask != 0 {
-		i++
-	}
-	if i == start || i < len(s) && (s[i] >= utf8.RuneSelf || p.cased && s[i] == '\'') {
-		return 0
-	}
-	return i
 }
 
 // at returns the class and the length of the character of s at i.

@@ -65,8 +65,13 @@ func (c *Counter) count(text string) (n, steps int) {
 	w := c.walker()
 	defer c.release(w)
 	for pos := 0; pos < len(text); {
-		size := w.split.next(text[pos:])
-		n += w.weigh(text, pos, size)
+		size, low, high := w.split.common(text[pos:])
+		if size > 0 {
+			n += w.weighKey(low, high, text[pos:pos+size])
+		} else {
+			size = w.split.any(text[pos:])
+			n += w.weigh(text, pos, size)
+		}
 		pos += size
 	}
 	return n, w.split.steps + w.merge.steps

@@ -24,7 +24,16 @@ func (c *Counter) Pieces(text string) iter.Seq2[int, int] {
 		defer c.release(w)
 		held, blank := 0, false // tokens held back; the piece before is blank
 		for pos := 0; pos < len(text); {
-			n := w.split.next(text[pos:])
+			n, low, high := w.split.common(text[pos:])
+			if n > 0 {
+				if !yield(pos+n, held+w.weighKey(low, high, text[pos:pos+n])) {
+					return
+				}
+				held, blank = 0, false
+				pos += n
+				continue
+			}
+			n = w.split.any(text[pos:])
 			end := pos + n
 			was := blank
 			if blank = endsBlank(text[pos:end], w.split.classes); blank && was {
@@ -82,19 +91,21 @@ func fullWidth(r rune) bool { return r >= 0x3001 && r <= 0x303F || r >= 0xFF01 &
 // walker holds what a pass over a text needs. It is for one goroutine; a
 // Counter keeps walkers for later passes, as the cache is worth most when full.
 type walker struct {
+	cache [1 << cacheBits][ways]cached // first, so that each set is one line of the processor's cache
+	long  [1 << longBits][ways]longCached
 	split splitter
 	merge merger
-	cache [1 << cacheBits]cached
-	long  [1 << longBits]longCached
 }
 
 const (
-	// cacheBits is the binary logarithm of the entries of a walker's cache:
-	// 512 kB, which hold the common words.
-	cacheBits = 15
-	// longBits is that of the cache of longer pieces, up to longBytes: four
+	// ways is how many pieces of the same hash a cache keeps.
+	ways = 4
+	// cacheBits is the binary logarithm of the sets of a walker's cache: a
+	// megabyte, which holds the common words.
+	cacheBits = 14
+	// longBits is that of the cache of longer pieces, up to longBytes: eight
 	// megabytes at most, usually a tenth of that.
-	longBits, longBytes = 12, 1024
+	longBits, longBytes = 11, 1024
 	// keepBytes is the length of the longest piece whose buffers are kept.
 	keepBytes = 1 << 14
 )
@@ -142,21 +153,29 @@ func (w *walker) weigh(text string, pos, n int) int {
 		return w.weighLong(text[pos : pos+n])
 	}
 	low, high := key(text[pos : pos+n])
-	i := hash(low, high) >> (64 - cacheBits)
-	e, other := &w.cache[i], &w.cache[i^1]
-	if e.is(low, high) {
+	return w.weighKey(low, high, text[pos:pos+n])
+}
+
+// weighKey is weigh for a piece of a known key.
+func (w *walker) weighKey(low, high uint64, piece string) int {
+	set := &w.cache[hash(low, high)>>(64-cacheBits)]
+	for i := range set {
+		e := set[i]
+		if !e.is(low, high) {
+			continue
+		}
+		if i > 0 { // what is asked for often moves to the front
+			set[i-1], set[i] = e, set[i-1]
+		}
 		return int(e.high >> tokensShift)
 	}
-	if other.is(low, high) {
-		*e, *other = *other, *e
-		return int(e.high >> tokensShift)
-	}
-	tokens := len(w.merge.merge(text[pos:pos+n])) - 1
-	*e, *other = cached{low, high | uint64(tokens)<<tokensShift}, *e
+	tokens := len(w.merge.merge(piece)) - 1
+	copy(set[1:], set[:])
+	set[0] = cached{low, high | uint64(tokens)<<tokensShift}
 	return tokens
 }
 
-func (e *cached) is(low, high uint64) bool {
+func (e cached) is(low, high uint64) bool {
 	return e.low == low && e.high&(1<<tokensShift-1) == high
 }
 
@@ -170,16 +189,18 @@ func (w *walker) weighLong(piece string) int {
 		h = bits.RotateLeft64((h^load(piece[i:]))*hashFactor, 29)
 	}
 	h = (h ^ load(piece[len(piece)-8:])) * hashFactor
-	i := h >> (64 - longBits)
-	if string(w.long[i].piece) != piece {
-		w.long[i], w.long[i^1] = w.long[i^1], w.long[i]
+	set := &w.long[h>>(64-longBits)]
+	for i, e := range set {
+		if string(e.piece) == piece {
+			set[max(0, i-1)], set[i] = e, set[max(0, i-1)]
+			return e.tokens
+		}
 	}
-	e := &w.long[i]
-	if string(e.piece) != piece {
-		e.piece = append(e.piece[:0], piece...)
-		e.tokens = len(w.merge.merge(piece)) - 1
-	}
-	return e.tokens
+	tokens := len(w.merge.merge(piece)) - 1
+	free := set[ways-1].piece[:0]
+	copy(set[1:], set[:])
+	set[0] = longCached{append(free, piece...), tokens}
+	return tokens
 }
 
 // tokensBefore returns the tokens of piece before offset at, 0 if at is no token

@@ -40,7 +40,7 @@ func benchChunk(ctx context.Context, c *corpus, found figures) error {
 		n += len(chunks)
 	}
 	text := joined(c.docs)
-	whole, err := parse.Parse(context.Background(), parse.Input{MediaType: "text/markdown", Data: []byte(text)})
+	whole, err := parse.Parse(ctx, parse.Input{MediaType: "text/markdown", Data: []byte(text)})
 	if err != nil {
 		return fmt.Errorf("parsing all documents as one: %w", err)
 	}

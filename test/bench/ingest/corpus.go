@@ -42,7 +42,7 @@ func megabytes(files []file) float64 {
 }
 
 // readCorpus reads the data sets of ingestion.
-func readCorpus(data string, rounds int) (*corpus, error) {
+func readCorpus(ctx context.Context, data string, rounds int) (*corpus, error) {
 	dir := filepath.Join(data, "rag")
 	demo, err := readFiles(filepath.Join(dir, "demo-docs"))
 	if err != nil {
@@ -51,7 +51,7 @@ func readCorpus(data string, rounds int) (*corpus, error) {
 	c := &corpus{rounds: max(1, rounds)}
 	skipped := 0
 	for _, f := range demo {
-		_, err := parse.Parse(context.Background(), input(f))
+		_, err := parse.Parse(ctx, input(f))
 		var refused *event.Error
 		switch {
 		case err == nil:

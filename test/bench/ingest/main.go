@@ -1,7 +1,8 @@
 // Command ingest measures the stages of ingestion, each beside what others do
 // with the same bytes in the same run: parsing; chunking beside langchaingo's
-// token splitter and sha256; both on files made to be slow, at their size and
-// ten times that. It prints the figures and writes them, flat, to a JSON file.
+// token splitter and sha256; embedding; storing beside Qdrant's own client; and
+// parsing and chunking of files made to be slow, at their size and ten times
+// that. It prints the figures and writes them, flat, to a JSON file.
 //
 // A stage has a file of its own and a line in [stages]; the later ones find the
 // documents and chunks of the earlier ones in the corpus.
@@ -35,6 +36,8 @@ func stages() []stage {
 	return []stage{
 		{"parse", benchParse},
 		{"chunk", benchChunk},
+		{"embed", benchEmbed},
+		{"upsert", benchUpsert},
 		{"ugly files", benchUgly},
 	}
 }
@@ -54,7 +57,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 5, "rounds; of the times of a stage the median counts, of those of an ugly file the least")
 	flag.Parse()
 
-	c, err := readCorpus(*data, *rounds)
+	c, err := readCorpus(ctx, *data, *rounds)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const stageSample = time.Second
 // benchParse measures parsing and leaves the documents.
 func benchParse(ctx context.Context, c *corpus, found figures) error {
 	for _, f := range c.files {
-		doc, err := parse.Parse(context.Background(), input(f))
+		doc, err := parse.Parse(ctx, input(f))
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -24,7 +24,7 @@ func benchParse(ctx context.Context, c *corpus, found figures) error {
 	for range c.rounds {
 		seconds = append(seconds, timed(stageSample, func() {
 			for _, f := range c.files {
-				_, _ = parse.Parse(context.Background(), input(f)) // checked above
+				_, _ = parse.Parse(ctx, input(f)) // checked above
 			}
 		}))
 	}
