@@ -18,10 +18,10 @@ RACE = $(error CI=true needs the race detector: install a C compiler)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint tidy generate verify bench bench-limits e2e clean
+.PHONY: help build demo test lint tidy generate verify bench bench-ingest bench-limits bench-retrieval bench-scale e2e clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build the weir binary and the services into build/
 	@mkdir -p $(BUILD)
@@ -50,14 +50,25 @@ verify: ## Build and vet each module by itself; check modules, imports and docs
 		(cd $$dir && export GOWORK=off && $(GO) build ./... && $(GO) vet ./... && $(GO) mod tidy -diff) || exit 1; done
 	$(GO) test -count=1 ./test/repo
 
-bench: ## Measure the pipeline beside bare JetStream, and retrieval; figures go to build/bench/
+bench: ## Measure the pipeline beside bare JetStream; figures go to build/bench/
 	@mkdir -p $(BUILD)/bench
 	$(GO) run ./test/bench -out $(BUILD)/bench
+
+bench-ingest: ## Measure the stages of ingestion beside langchaingo and sha256, and on ugly files
+	@mkdir -p $(BUILD)/bench
+	$(GO) run ./test/bench/ingest -out $(BUILD)/bench
 
 bench-limits: ## Measure fleets of workers under a provider's limits beside simpler ones (13 minutes)
 	@mkdir -p $(BUILD)/bench
 	$(GO) build -o $(BUILD)/limits ./test/limits
 	$(BUILD)/limits -out $(BUILD)/bench -svg docs/limits.svg
+
+bench-retrieval: ## Measure what is found without a model, by data set and language (2 minutes)
+	@mkdir -p $(BUILD)/bench
+	$(GO) run ./test/bench/retrieval -out $(BUILD)/bench
+
+bench-scale: ## Ingest 100,000 chunks through the whole pipeline and ask about them (2 minutes)
+	$(GO) run ./test/bench/scale -out $(BUILD)/bench
 
 e2e: ## Run the end-to-end and crash tests only
 	$(GO) test $(RACE) -count=1 -timeout 15m ./test/e2e/... ./test/chaos/... ./test/faults/...

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -11,11 +12,13 @@ import (
 )
 
 type askCmd struct {
-	Question   string        `arg:"" help:"The question."`
-	Collection string        `default:"docs" help:"Collection whose documents ground the answer."`
-	TopK       int           `default:"0" help:"How many chunks the model is shown (0: the router's default)."`
-	Model      string        `help:"Model to use (default: the router's choice)."`
-	Timeout    time.Duration `default:"2m" help:"How long to wait for the answer; the job's deadline as well."`
+	Question   string            `arg:"" help:"The question."`
+	Collection string            `default:"docs" help:"Collection whose documents ground the answer."`
+	Reader     []string          `placeholder:"NAME" help:"Names (user, groups) the reader answers to, for access lists."`
+	Filter     map[string]string `placeholder:"KEY=VALUE" help:"Metadata that documents must have."`
+	TopK       int               `default:"0" help:"How many chunks the model is shown (0: the router's default)."`
+	Model      string            `help:"Model to use (default: the router's choice)."`
+	Timeout    time.Duration     `default:"2m" help:"How long to wait for the answer; the job's deadline as well."`
 }
 
 // Run asks and prints the answer as it arrives.
@@ -38,7 +41,7 @@ func ask(e *env, cl *client.Client, c *askCmd) (event.Result, error) {
 	defer cancel()
 	job := event.GenerateJob{
 		Model: c.Model, Messages: []event.Message{{Role: "user", Content: c.Question}},
-		RAG: &event.RAG{Collection: c.Collection, TopK: c.TopK}, Stream: true,
+		RAG: &event.RAG{Collection: c.Collection, TopK: c.TopK, Readers: c.Reader, Filter: c.Filter}, Stream: true,
 	}
 	if c.Timeout > 0 {
 		job.Deadline = time.Now().Add(c.Timeout).UTC()
@@ -83,27 +86,33 @@ func printEnd(w io.Writer, r event.Result) {
 		}
 		for _, s := range r.Answer.Citations {
 			fmt.Fprintf(w, "  [%d] %s\n", s.Number, sourceLine(s))
+			if s.Quote != "" {
+				fmt.Fprintf(w, "      %q\n", excerpt(s.Quote))
+			}
 		}
+	}
+	if r.Answer != nil && r.Answer.FinishReason == event.FinishAbstained && r.Receipt.Retrieval != nil {
+		fmt.Fprintf(w, "\n  no model was asked: the passages found cover %.0f %% of the question\n", 100*r.Receipt.Retrieval.Coverage)
 	}
 	if len(r.Receipt.Attempts) > 0 {
 		fmt.Fprintf(w, "\n  %s\n", receiptLine(r.Receipt))
 	}
 }
 
-// sourceLine is a citation: where, and in which section.
+// sourceLine is a citation: where, the title and section path, and the page.
 func sourceLine(s event.Source) string {
-	where := s.Source
-	if where == "" {
-		where = s.Document
+	line := cmp.Or(s.Source, s.Document)
+	path := s.Section
+	if s.Title != "" && (len(path) == 0 || path[0] != s.Title) {
+		path = append([]string{s.Title}, path...)
 	}
-	section := strings.Join(s.Section, " > ")
-	if section == "" {
-		section = s.Title
+	if len(path) > 0 {
+		line += ", " + strings.Join(path, " > ")
 	}
-	if section == "" {
-		return where
+	if s.Page > 0 {
+		line += fmt.Sprintf(", page %d", s.Page)
 	}
-	return where + ", " + section
+	return line
 }
 
 // receiptLine sums a receipt up.

@@ -39,7 +39,7 @@ func (c *demoCmd) Run(e *env) error {
 	if len(c.Question) == 0 {
 		c.Question = questions()
 	}
-	files, err := collect(c.Paths)
+	found, err := collect(e, c.Paths)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (c *demoCmd) Run(e *env) error {
 	err = up.Run(ctx, cfg, log, func(s up.System) {
 		go func() {
 			defer stop()
-			done <- c.play(&running, s, files)
+			done <- c.play(&running, s, found.names)
 		}()
 	})
 	if err != nil {

@@ -14,9 +14,9 @@ func TestDemo(t *testing.T) {
 	const another = "How many days of holidays, per year, has an employee?" // the commas are its own
 	got := weir(t, "demo", dir, "--question", known, "--question", another, "--question", unknown)
 	got.wants(t, exitOK, "Ingesting 2 documents through the queue", "2 documents, 2 chunks",
-		"Q: "+known, "A: ", "Marie Durand", "[1]", "  [1] ", "bridge.md", "models embed, small", "cost $0.0",
-		"Q: "+another, "thirty days", "holidays.md", "models embed, small",
-		"Q: "+unknown, "A: I don't know.", "models embed, small")
+		"Q: "+known, "A: ", "Marie Durand", "[1]", "  [1] ", "bridge.md", "models small", "cost $0.0",
+		"Q: "+another, "thirty days", "holidays.md", "models small",
+		"Q: "+unknown, "A: I don't know.", "no model was asked")
 	if got.err != "" {
 		t.Errorf("stderr: %s", got.err)
 	}

@@ -64,7 +64,7 @@ func TestSourceLine(t *testing.T) {
 		{event.Source{Document: "d"}, "d"},
 		{event.Source{Document: "d", Source: "d.md"}, "d.md"},
 		{event.Source{Document: "d", Source: "d.md", Title: "T"}, "d.md, T"},
-		{event.Source{Document: "d", Title: "T", Section: []string{"A", "B"}}, "d, A > B"},
+		{event.Source{Document: "d", Title: "T", Section: []string{"A", "B"}}, "d, T > A > B"},
 	} {
 		if got := sourceLine(tc.source); got != tc.want {
 			t.Errorf("%+v: %q, want %q", tc.source, got, tc.want)
@@ -93,16 +93,23 @@ func TestLifeLine(t *testing.T) {
 func TestBarLine(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		done, total, chunks int
-		elapsed             time.Duration
-		want                string
+		total   int
+		sum     partly
+		elapsed time.Duration
+		want    string
 	}{
-		{1, 10, 3, time.Second, "[==                      ] 1/10 documents, 3 chunks, 1/s, ETA 9s"},
-		{5, 10, 42, 2500 * time.Millisecond, "[============            ] 5/10 documents, 42 chunks, 2/s, ETA 3s"},
-		{10, 10, 1000, 500 * time.Millisecond, "[========================] 10/10 documents, 1000 chunks, 20/s, ETA 0s"},
-		{1, 1000, 1, 2 * time.Second, "[                        ] 1/1000 documents, 1 chunk, 0/s, ETA 33m18s"},
+		{10, partly{tally{documents: 1, chunks: 3, toks: 30}, 1}, time.Second,
+			"[==                      ] 1/10 documents, 3 chunks, 30 tokens, 3 chunks/s, ETA 9s"},
+		{10, partly{tally{documents: 5, chunks: 42, toks: 1}, 5}, 2500 * time.Millisecond,
+			"[============            ] 5/10 documents, 42 chunks, 1 token, 17 chunks/s, ETA 3s"},
+		{10, partly{tally{documents: 10, chunks: 1000, toks: 9}, 10}, 500 * time.Millisecond,
+			"[========================] 10/10 documents, 1000 chunks, 9 tokens, 2000 chunks/s, ETA 0s"},
+		{1, partly{tally{chunks: 128}, 0.25}, 2 * time.Second,
+			"[======                  ] 0/1 documents, 128 chunks, 0 tokens, 64 chunks/s, ETA 6s"},
+		{5, partly{}, 2 * time.Second,
+			"[                        ] 0/5 documents, 0 chunks, 0 tokens, 0 chunks/s, ETA ?"},
 	} {
-		if got := barLine(tc.done, tc.total, tc.chunks, tc.elapsed); got != tc.want {
+		if got := barLine(tc.total, tc.sum, tc.elapsed); got != tc.want {
 			t.Errorf("bar\n got %s\nwant %s", got, tc.want)
 		}
 	}
@@ -114,7 +121,7 @@ func TestBar(t *testing.T) {
 	t.Parallel()
 	var out, errs buffer
 	p := &progress{e: &env{out: &out, err: &errs, cli: &cli{}}, total: 2, bar: true, start: time.Now()}
-	p.add("a.md", event.Result{Ingested: &event.Ingested{Chunks: 3, Tokens: 30}}, nil)
+	p.add("a.md", event.Result{Ingested: &event.Ingested{Outcome: event.OutcomeStored, Chunks: 3, Embedded: 3, Tokens: 30}}, nil)
 	p.add("b.md", event.Result{}, errors.New("broken"))
 	err := p.end(nil)
 	if err == nil || exitCode(err) != exitJobFailed || !strings.Contains(err.Error(), "1 of 2 documents") {
@@ -136,7 +143,7 @@ func TestStopped(t *testing.T) {
 	for cause, code := range map[error]int{context.Canceled: exitError, context.DeadlineExceeded: exitTimeout} {
 		var out, errs buffer
 		p := &progress{e: &env{out: &out, err: &errs, cli: &cli{}}, total: 3, start: time.Now()}
-		p.add("a.md", event.Result{Ingested: &event.Ingested{Chunks: 1, Tokens: 1}}, nil)
+		p.add("a.md", event.Result{Ingested: &event.Ingested{Outcome: event.OutcomeStored, Chunks: 1, Embedded: 1, Tokens: 1}}, nil)
 		err := p.end(cause)
 		if err == nil || exitCode(err) != code || !strings.Contains(err.Error(), "2 of 3 documents have no result yet") {
 			t.Errorf("%v: error %v, want two documents without a result", cause, err)
@@ -149,9 +156,9 @@ func TestStopped(t *testing.T) {
 
 func TestFit(t *testing.T) {
 	t.Parallel()
-	line := barLine(5, 10, 42, 2500*time.Millisecond)
+	line := barLine(10, partly{tally{documents: 5, chunks: 42}, 5}, 2500*time.Millisecond)
 	for width, want := range map[int]string{
-		80: line, len(line) + 1: line, len(line): "5/10 documents, 42 chunks, 2/s, ETA 3s", 10: "5/10 docu", 0: "",
+		100: line, len(line) + 1: line, len(line): "5/10 documents, 42 chunks, 0 tokens, 17 chunks/s, ETA 3s", 10: "5/10 docu", 0: "",
 	} {
 		if got := fit(line, width); got != want {
 			t.Errorf("width %d: %q, want %q", width, got, want)

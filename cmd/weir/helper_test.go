@@ -133,15 +133,21 @@ func server(t *testing.T, n int, args ...string) (first []string, stop func()) {
 // system runs `weir up` on free ports and returns the address of its NATS.
 func system(t *testing.T, dir string) (natsURL string, stop func()) {
 	t.Helper()
+	up, stop := systemAddrs(t, dir)
+	return up["nats_url"], stop
+}
+
+// systemAddrs is system with all that it announces.
+func systemAddrs(t *testing.T, dir string) (up map[string]string, stop func()) {
+	t.Helper()
 	first, stop := server(t, 1, "up", "--json", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
-	var up map[string]string
 	if err := json.Unmarshal([]byte(first[0]), &up); err != nil {
 		t.Fatalf("announcement %q: %v", first[0], err)
 	}
 	if up["nats_url"] == "" || up["http_addr"] == "" || up["data_dir"] != dir {
 		t.Fatalf("announcement %v, want addresses and the data directory", up)
 	}
-	return up["nats_url"], stop
+	return up, stop
 }
 
 // write makes a file with its folders and returns its path.

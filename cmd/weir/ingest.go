@@ -10,42 +10,44 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
+	"github.com/weir-dev/weir/cmd/weir/internal/source"
 	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/parse"
 )
 
 type ingestCmd struct {
-	Paths      []string      `arg:"" name:"path" help:"Files and folders; of a folder, the Markdown and text files below it."`
-	Collection string        `default:"docs" help:"Collection to store the documents in."`
-	Lane       string        `default:"batch" enum:"interactive,batch" help:"Lane of the jobs."`
-	InFlight   int           `default:"64" help:"How many documents may be under way at once."`
-	Timeout    time.Duration `default:"0" help:"How long to wait for all of them (0: for ever)."`
-}
-
-// isDocument reports whether a file of a folder is taken; a file named by itself
-// is always sent, and refused with a reason if it can't be read.
-func isDocument(path string) bool {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".md", ".markdown", ".txt", ".text":
-		return true
-	}
-	return false
+	Paths      []string          `arg:"" name:"path" help:"Files, folders and URLs; of a folder, the files below it whose format is known."`
+	Collection string            `default:"docs" help:"Collection to store the documents in."`
+	Metadata   map[string]string `placeholder:"KEY=VALUE" help:"Metadata of all of them, to filter by."`
+	ACL        []string          `name:"acl" placeholder:"NAME" help:"Who may read them (users, groups); default: everybody in the tenant."`
+	Watch      bool              `help:"Go on: follow the folders, store what changes and remove what goes."`
+	Prune      bool              `help:"Remove documents of the collection whose file in the given folders is gone."`
+	Lane       string            `default:"batch" enum:"interactive,batch" help:"Lane of the jobs."`
+	InFlight   int               `default:"64" help:"How many documents may be under way at once."`
+	Timeout    time.Duration     `default:"0" help:"How long to wait for all of them (0: for ever)."`
 }
 
 // Run stores the documents and waits until all are indexed.
 func (c *ingestCmd) Run(e *env) error {
-	files, err := collect(c.Paths)
+	found, err := collect(e, c.Paths)
 	if err != nil {
 		return err
 	}
-	cl, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	return ingest(e, cl, c, files)
+	return e.withClient(func(cl *client.Client) error {
+		err := ingest(e, cl, c, found.names)
+		if err == nil && (c.Prune || c.Watch) {
+			err = c.prune(e, cl, append(found.names, found.skipped...))
+		}
+		if !c.Watch || e.ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			fmt.Fprintln(e.err, "weir:", err)
+		}
+		return c.watch(e, cl, found.files)
+	})
 }
 
 // ingest sends the files and follows them to the end.
@@ -53,6 +55,11 @@ func ingest(e *env, cl *client.Client, c *ingestCmd, files []string) error {
 	ctx, cancel := e.withTimeout(c.Timeout)
 	defer cancel()
 	progress := newProgress(e, len(files))
+	stop, err := cl.Lives(e.Tenant, progress.life)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, max(1, c.InFlight))
 	for _, file := range files {
@@ -73,25 +80,34 @@ func ingest(e *env, cl *client.Client, c *ingestCmd, files []string) error {
 	return progress.end(ctx.Err())
 }
 
-// send submits one file and awaits its result.
+// send submits one file or URL and awaits its result.
 func (c *ingestCmd) send(ctx context.Context, tenant string, cl *client.Client, file string) (event.Result, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return event.Result{}, fmt.Errorf("reading file: %w", err)
-	}
-	source := filepath.ToSlash(filepath.Clean(file))
-	job := event.IngestJob{Collection: c.Collection, Document: event.Document{ID: event.DocumentID(source), Source: source}}
+	job := event.IngestJob{Collection: c.Collection}
 	job.Lane = event.Lane(c.Lane)
-	if job.Document.Data = data; utf8.Valid(data) {
-		job.Document.Text, job.Document.Data = string(data), nil
-	}
-	if len(data) == 0 {
-		return event.Result{}, event.Invalid("document", "leave it out", "the file is empty")
+	d := &job.Document
+	d.Metadata, d.ACL, d.Source = c.Metadata, c.ACL, sourceOf(file)
+	d.ID = event.DocumentID(d.Source)
+	if isURL(file) {
+		d.URL = file
+	} else {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return event.Result{}, fmt.Errorf("reading file: %w", err)
+		}
+		if len(data) == 0 {
+			return event.Result{}, event.Invalid("document", "leave it out", "the file is empty")
+		}
+		d.Data = data
 	}
 	id, err := cl.Ingest(ctx, tenant, job)
 	if err != nil {
 		return event.Result{}, err
 	}
+	return awaitJob(ctx, cl, tenant, id)
+}
+
+// awaitJob waits for a job; a failed one is an error as well.
+func awaitJob(ctx context.Context, cl *client.Client, tenant, id string) (event.Result, error) {
 	result, err := cl.Await(ctx, tenant, id)
 	if err != nil {
 		return result, waitError(err, id)
@@ -99,53 +115,159 @@ func (c *ingestCmd) send(ctx context.Context, tenant string, cl *client.Client, 
 	return result, jobError(result)
 }
 
-// collect lists the files to send, in order, each once.
-func collect(paths []string) ([]string, error) {
-	var files []string
-	seen := map[string]bool{}
-	add := func(file string) {
-		if file = filepath.Clean(file); !seen[file] {
-			seen[file] = true
-			files = append(files, file)
-		}
+// prune removes the documents whose files are gone: those whose source lies in one
+// of the folders and is none of the files.
+func (c *ingestCmd) prune(e *env, cl *client.Client, files []string) error {
+	there := map[string]bool{}
+	for _, file := range files {
+		there[sourceOf(file)] = true
 	}
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, coded(exitUsage, "no file or folder %s", path)
-		}
+	for entry, err := range cl.Documents(e.ctx, e.Tenant, c.Collection) {
 		if err != nil {
-			return nil, fmt.Errorf("looking at %s: %w", path, err)
+			return err
 		}
-		if !info.IsDir() {
-			add(path)
+		from := entry.Row.Meta.Source
+		if entry.Row.Deleted || there[from] || !c.below(from) || entry.Document.ID != event.DocumentID(from) {
 			continue
 		}
-		if err := walk(path, add); err != nil {
-			return nil, err
-		}
-	}
-	if len(files) == 0 {
-		return nil, coded(exitUsage, "no Markdown or text files in %s", strings.Join(paths, ", "))
-	}
-	return files, nil
-}
-
-// walk adds the documents below a folder, leaving out hidden folders.
-func walk(root string, add func(string)) error {
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
+		if err := c.remove(e, cl, from); err != nil {
 			return err
-		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
-			return filepath.SkipDir
-		case entry.Type().IsRegular() && isDocument(path):
-			add(path)
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading folder %s: %w", root, err)
 	}
 	return nil
+}
+
+// below reports whether a source is a file in one of the folders.
+func (c *ingestCmd) below(name string) bool {
+	for _, path := range c.Paths {
+		if isURL(path) || isURL(name) {
+			continue // a URL is no folder, and in none
+		}
+		if rest, ok := strings.CutPrefix(name, sourceOf(path)+"/"); ok && rest != "" || sourceOf(path) == "." && filepath.IsLocal(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// remove removes the document of a file that is gone.
+func (c *ingestCmd) remove(e *env, cl *client.Client, name string) error {
+	job := event.DeleteJob{Collection: c.Collection, Document: event.DocumentID(name)}
+	job.Lane = event.Lane(c.Lane)
+	id, err := cl.Delete(e.ctx, e.Tenant, job)
+	if err != nil {
+		return err
+	}
+	result, err := awaitJob(e.ctx, cl, e.Tenant, id)
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		return e.printJSON(map[string]any{"file": name, "result": result})
+	}
+	fmt.Fprintf(e.out, "%s: %s\n", name, outcomeLine(result.Ingested))
+	return nil
+}
+
+// sourceOf names a file or URL in citations, and its document with it.
+func sourceOf(file string) string {
+	if isURL(file) {
+		return file
+	}
+	return filepath.ToSlash(filepath.Clean(file))
+}
+
+func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
+
+// found is what the paths of a command lead to.
+type found struct {
+	files []source.File
+	names []string // of files and URLs, in the order of the paths
+	// skipped are the files that are left out for what they are: they are not gone.
+	skipped []string
+}
+
+// maxFile is the size of the largest file that is taken from a folder: that of the
+// ingestor's default.
+const maxFile = parse.DefaultMaxBytes
+
+// collect lists the documents to send, each once.
+func collect(e *env, paths []string) (found, error) {
+	var f found
+	seen := map[string]bool{}
+	for _, path := range paths {
+		if isURL(path) {
+			if !seen[path] {
+				seen[path] = true
+				f.names = append(f.names, path)
+			}
+			continue
+		}
+		files, skips, err := source.Walk([]string{path}, source.Options{Accept: parse.Reads, MaxBytes: maxFile})
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return f, coded(exitUsage, "no file or folder %s", path)
+		case err != nil:
+			return f, err
+		}
+		for _, skip := range skips {
+			f.skipped = append(f.skipped, skip.Source)
+			fmt.Fprintf(e.err, "%s: left out: %s\n", skip.Source, skip.Reason)
+		}
+		for _, file := range files {
+			if !seen[file.Source] {
+				seen[file.Source] = true
+				f.files, f.names = append(f.files, file), append(f.names, file.Path)
+			}
+		}
+	}
+	if len(f.names) == 0 {
+		return f, coded(exitUsage, "no files of a known format in %s", strings.Join(paths, ", "))
+	}
+	return f, nil
+}
+
+// watch follows the folders until it is interrupted: what changes is stored, what
+// goes is removed.
+func (c *ingestCmd) watch(e *env, cl *client.Client, known []source.File) error {
+	var paths []string
+	for _, path := range c.Paths {
+		if !isURL(path) {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return coded(exitUsage, "--watch: name a file or folder; URLs are not watched")
+	}
+	opts := source.WatchOptions{
+		Options: source.Options{Accept: parse.Reads, MaxBytes: maxFile}, Known: known,
+		Ready: func() {
+			if !e.JSON {
+				fmt.Fprintf(e.out, "watching %s\n", strings.Join(paths, ", "))
+			}
+		},
+		Skipped: func(s source.Skip) { fmt.Fprintf(e.err, "%s: left out: %s\n", s.Source, s.Reason) },
+	}
+	return source.Watch(e.ctx, paths, opts, func(change source.Change) { c.changed(e, cl, change) })
+}
+
+// changed brings the collection up to a changed file. What fails is told; the next
+// change of the file tries again.
+func (c *ingestCmd) changed(e *env, cl *client.Client, change source.Change) {
+	if change.Removed {
+		if err := c.remove(e, cl, change.Source); err != nil && e.ctx.Err() == nil {
+			fmt.Fprintf(e.err, "%s: %v\n", change.Source, err)
+		}
+		return
+	}
+	result, err := c.send(e.ctx, e.Tenant, cl, change.Path)
+	switch {
+	case e.ctx.Err() != nil:
+	case e.JSON:
+		e.printIngested(change.Source, result, err)
+	case err != nil:
+		fmt.Fprintf(e.err, "%s: %v\n", change.Source, err)
+	default:
+		fmt.Fprintf(e.out, "%s: %s\n", change.Source, outcomeLine(result.Ingested))
+	}
 }

@@ -16,8 +16,8 @@ func TestJourney(t *testing.T) {
 	with := func(args ...string) []string { return append(args, "--nats-url", url) }
 	weir(t, with("ingest", documents(t))...).wants(t, exitOK, "2 documents")
 
-	weir(t, with("ask", known)...).wants(t, exitOK, "Marie Durand", "[1]", "\n\n  [1] ", "bridge.md, The old bridge", "models embed, small | tokens ", "cost $0.0")
-	got := weir(t, with("ask", unknown)...).wants(t, exitOK, "I don't know.\n", "models embed, small")
+	weir(t, with("ask", known)...).wants(t, exitOK, "Marie Durand", "[1]", "\n\n  [1] ", "bridge.md, The old bridge", "models small | tokens ", "cost $0.0")
+	got := weir(t, with("ask", unknown)...).wants(t, exitOK, "I don't know.\n", "no model was asked")
 	if strings.Contains(got.out, "[1]") {
 		t.Errorf("an answer without sources cites: %s", got.out)
 	}
@@ -27,8 +27,8 @@ func TestJourney(t *testing.T) {
 		t.Errorf("%d lines, want the result alone", len(asked))
 	}
 	id := asked[0].ID
-	weir(t, with("result", id)...).wants(t, exitOK, "Marie Durand", "  [1] ", "bridge.md", "models embed, small")
-	weir(t, with("watch", id)...).wants(t, exitOK, "Marie Durand", "  [1] ", "models embed, small")
+	weir(t, with("result", id)...).wants(t, exitOK, "Marie Durand", "  [1] ", "bridge.md", "models small")
+	weir(t, with("watch", id)...).wants(t, exitOK, "Marie Durand", "  [1] ", "models small")
 	watched := lines[json.RawMessage](t, weir(t, with("watch", id, "--json")...))
 	var last event.Result
 	if err := json.Unmarshal(watched[len(watched)-1], &last); err != nil {
@@ -57,9 +57,9 @@ func TestWatchFromTheStart(t *testing.T) {
 	watched := make(chan outcome, 1)
 	go func() { watched <- weir(t, "watch", "q1", "--nats-url", url) }()
 	weir(t, "submit", job, "--wait", "--nats-url", url).wants(t, exitOK)
-	got := (<-watched).wants(t, exitOK, "Marie Durand", "  [1] ", "models embed, small")
-	if n := strings.Count(got.out, "Marie Durand"); n != 1 {
-		t.Errorf("the answer is shown %d times: %s", n, got.out)
+	got := (<-watched).wants(t, exitOK, "Marie Durand", "  [1] ", "models small")
+	if n := strings.Count(got.out, "Marie Durand"); n != 2 {
+		t.Errorf("answer and quote are shown %d times: %s", n, got.out)
 	}
 }
 
@@ -109,14 +109,14 @@ models:
 func TestUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first, stop := server(t, 6, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
+	first, stop := server(t, 7, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
 	text := strings.Join(first, "\n")
 	for _, want := range []string{"Weir is up.", "nats://127.0.0.1:", "/readyz", "/metrics", dir, "weir ingest"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
 	}
-	_, health, _ := strings.Cut(first[2], "health")
+	_, health, _ := strings.Cut(first[3], "health")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSpace(health), nil)
 	if err != nil {
 		t.Fatal(err)

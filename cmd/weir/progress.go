@@ -23,20 +23,40 @@ type progress struct {
 	fd    int // of the terminal that shows the bar
 	start time.Time
 
-	mu                              sync.Mutex
-	documents, failed, chunks, toks int
-	lastError                       error
-	drawn                           time.Time
+	mu sync.Mutex
+	tally
+	failed    int
+	lastError error
+	drawn     time.Time
+	running   map[string]event.Progress // of documents whose chunks are being embedded
+}
+
+// tally sums up what was done.
+type tally struct {
+	documents, unchanged, chunks, embedded, reused, toks int
 }
 
 func newProgress(e *env, total int) *progress {
 	file, ok := e.out.(*os.File)
-	p := &progress{e: e, total: total, start: time.Now()}
+	p := &progress{e: e, total: total, start: time.Now(), running: map[string]event.Progress{}}
 	if ok && !e.JSON {
 		p.fd = int(file.Fd()) //nolint:gosec // a file descriptor fits
 		p.bar = term.IsTerminal(p.fd)
 	}
 	return p
+}
+
+// life notes how far a large document has come.
+func (p *progress) life(l event.Life) {
+	if l.Progress == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running[l.ID] = *l.Progress
+	if p.bar {
+		p.draw()
+	}
 }
 
 // add counts a finished document.
@@ -48,9 +68,13 @@ func (p *progress) add(file string, result event.Result, err error) {
 		p.failed++
 		p.lastError = err
 	}
+	delete(p.running, result.ID)
 	if in := result.Ingested; in != nil {
-		p.chunks += in.Chunks
-		p.toks += in.Tokens
+		p.chunks, p.toks = p.chunks+in.Chunks, p.toks+in.Tokens
+		p.embedded, p.reused = p.embedded+in.Embedded, p.reused+in.Reused
+		if in.Outcome == event.OutcomeUnchanged {
+			p.unchanged++
+		}
 	}
 	p.report(file, result, err)
 }
@@ -58,20 +82,41 @@ func (p *progress) add(file string, result event.Result, err error) {
 func (p *progress) report(file string, result event.Result, err error) {
 	switch {
 	case p.e.JSON:
-		line := map[string]any{"file": file, "result": result}
-		if err != nil {
-			line["error"] = event.AsError(err)
-		}
-		p.e.printJSON(line) //nolint:errcheck // stdout may be closed
+		p.e.printIngested(file, result, err)
 	case err != nil:
 		p.clear()
 		fmt.Fprintf(p.e.err, "%s: %v\n", file, err)
 	case !p.bar:
-		fmt.Fprintf(p.e.out, "%d/%d %s: %s\n", p.documents, p.total, file, plural(result.Ingested.Chunks, "chunk"))
+		fmt.Fprintf(p.e.out, "%d/%d %s: %s\n", p.documents, p.total, file, outcomeLine(result.Ingested))
 	}
 	if p.bar {
 		p.draw()
 	}
+}
+
+// printIngested prints what became of a document as JSON.
+func (e *env) printIngested(file string, result event.Result, err error) {
+	line := map[string]any{"file": file, "result": result}
+	if err != nil {
+		line["error"] = event.AsError(err)
+	}
+	e.printJSON(line) //nolint:errcheck // stdout may be closed
+}
+
+// outcomeLine says what became of a document.
+func outcomeLine(in *event.Ingested) string {
+	switch in.Outcome {
+	case event.OutcomeStored:
+		if kept := in.Chunks - in.Embedded; kept > 0 {
+			return fmt.Sprintf("%s, %d embedded", plural(in.Chunks, "chunk"), in.Embedded)
+		}
+		return plural(in.Chunks, "chunk")
+	case event.OutcomeUnchanged:
+		return plural(in.Chunks, "chunk") + ", unchanged"
+	case event.OutcomeDeleted:
+		return fmt.Sprintf("removed with %s", plural(in.Removed, "chunk"))
+	}
+	return string(in.Outcome)
 }
 
 // drawEvery bounds how often the bar is drawn.
@@ -81,12 +126,31 @@ func (p *progress) draw() {
 	if now := time.Now(); now.Sub(p.drawn) >= drawEvery || p.documents == p.total {
 		p.drawn = now
 		p.clear()
-		line := barLine(p.documents, p.total, p.chunks, now.Sub(p.start))
+		line := barLine(p.total, p.sum(), now.Sub(p.start))
 		if width, _, err := term.GetSize(p.fd); err == nil {
 			line = fit(line, width)
 		}
 		fmt.Fprint(p.e.out, line)
 	}
+}
+
+// sum is the tally with what is done of the documents in work. A document counts
+// in parts, by its chunks.
+func (p *progress) sum() (sum partly) {
+	sum = partly{tally: p.tally, done: float64(p.documents)}
+	for _, r := range p.running {
+		if r.Total > 0 {
+			sum.chunks += r.Done
+			sum.done += float64(r.Done) / float64(r.Total)
+		}
+	}
+	return sum
+}
+
+// partly is a tally with documents that are done in part.
+type partly struct {
+	tally
+	done float64 // documents
 }
 
 func (p *progress) clear() {
@@ -95,14 +159,17 @@ func (p *progress) clear() {
 	}
 }
 
-// barLine draws a bar with documents, chunks, rate and the time left.
-func barLine(done, total, chunks int, elapsed time.Duration) string {
+// barLine draws a bar with documents, chunks, tokens, rate and the time left.
+func barLine(total int, sum partly, elapsed time.Duration) string {
 	const width = 24
-	filled := width * done / max(1, total)
-	rate := float64(done) / max(elapsed.Seconds(), 0.001)
-	eta := time.Duration(float64(total-done) / max(rate, 0.001) * float64(time.Second)).Round(time.Second)
-	return fmt.Sprintf("[%s%s] %d/%d documents, %s, %.0f/s, ETA %s",
-		strings.Repeat("=", filled), strings.Repeat(" ", width-filled), done, total, plural(chunks, "chunk"), rate, eta)
+	filled := min(width, int(float64(width)*sum.done)/max(1, total))
+	seconds := max(elapsed.Seconds(), 0.001)
+	eta := "?"
+	if sum.done > 0 {
+		eta = time.Duration((float64(total) - sum.done) / sum.done * float64(elapsed)).Round(time.Second).String()
+	}
+	return fmt.Sprintf("[%s%s] %d/%d documents, %s, %s, %.0f chunks/s, ETA %s", strings.Repeat("=", filled), strings.Repeat(" ", width-filled),
+		sum.documents, total, plural(sum.chunks, "chunk"), plural(sum.toks, "token"), float64(sum.chunks)/seconds, eta)
 }
 
 // fit makes a bar's line fit into one line of a terminal, which could not be
@@ -132,8 +199,12 @@ func (p *progress) end(stopped error) error {
 		fmt.Fprintln(p.e.out)
 	}
 	if !p.e.JSON {
-		fmt.Fprintf(p.e.out, "%s, %s, %s in %s\n", plural(p.documents-p.failed, "document"),
+		fmt.Fprintf(p.e.out, "%s, %s, %s in %s", plural(p.documents-p.failed, "document"),
 			plural(p.chunks, "chunk"), plural(p.toks, "token"), elapsed.Round(time.Millisecond))
+		if kept := p.chunks - p.embedded; kept > 0 {
+			fmt.Fprintf(p.e.out, "; %s unchanged, %s embedded, %d reused", plural(p.unchanged, "document"), plural(p.embedded, "chunk"), p.reused)
+		}
+		fmt.Fprintln(p.e.out)
 	}
 	if left := p.total - p.documents; left > 0 && stopped != nil {
 		code, why := exitError, "interrupted"

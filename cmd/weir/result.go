@@ -57,7 +57,11 @@ func (e *env) printResult(r event.Result) error {
 		printEnd(e.out, r)
 	case r.Ingested != nil:
 		fmt.Fprintf(e.out, "document %s in collection %s: %s, %s\n", r.Ingested.Document, r.Ingested.Collection,
-			plural(r.Ingested.Chunks, "chunk"), plural(r.Ingested.Tokens, "token"))
+			outcomeLine(r.Ingested), plural(r.Ingested.Tokens, "token"))
+	case r.Verified != nil:
+		e.printVerified(r.Verified)
+	case r.Reindexed != nil:
+		fmt.Fprintf(e.out, "%s read again\n", plural(r.Reindexed.Documents, "document"))
 	}
 	return jobError(r)
 }

@@ -14,7 +14,7 @@ import (
 
 type submitCmd struct {
 	File    string        `arg:"" help:"JSON file with the job, - for standard input."`
-	Kind    string        `help:"generate or ingest (default: by the fields: a document is ingested)."`
+	Kind    string        `help:"generate, ingest, delete, verify or reindex (default: generate, or ingest with the fields of a document)."`
 	Lane    string        `help:"interactive or batch (default: the job's, else interactive)."`
 	Wait    bool          `help:"Wait for the result and print it."`
 	Timeout time.Duration `default:"0" help:"How long to wait with --wait (0: for ever)."`
@@ -61,7 +61,7 @@ func (c *submitCmd) address(e *env, data []byte) (id string, addr event.Address,
 	addr = event.Address{Kind: event.Kind(c.Kind), Lane: event.Lane(c.Lane), Tenant: e.Tenant}
 	if addr.Kind == "" {
 		addr.Kind = event.KindGenerate
-		if _, ok := fields["document"]; ok {
+		if bytes.HasPrefix(bytes.TrimSpace(fields["document"]), []byte("{")) { // of other kinds it is an id
 			addr.Kind = event.KindIngest
 		}
 	}
@@ -99,9 +99,16 @@ func check(addr event.Address, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if addr.Kind == event.KindIngest {
+	switch addr.Kind {
+	case event.KindIngest:
 		_, err = event.DecodeIngestJob(addr.Subject(), body)
-	} else {
+	case event.KindDelete:
+		_, err = event.DecodeDeleteJob(addr.Subject(), body)
+	case event.KindVerify:
+		_, err = event.DecodeVerifyJob(addr.Subject(), body)
+	case event.KindReindex:
+		_, err = event.DecodeReindexJob(addr.Subject(), body)
+	default:
 		_, err = event.DecodeGenerateJob(addr.Subject(), body)
 	}
 	return err

@@ -51,7 +51,7 @@ func TestSubmit(t *testing.T) {
 
 	ask := write(t, dir, "ask.json", `{"v":1,"id":"q1","messages":[{"role":"user","content":"`+known+`"}],"rag":{"collection":"docs"}}`)
 	weir(t, append(flags, "submit", ask)...).wants(t, exitOK, "q1\n")
-	weir(t, append(flags, "result", "q1", "--wait")...).wants(t, exitOK, "Marie Durand", "[1] bridge.md", "models embed, small")
+	weir(t, append(flags, "result", "q1", "--wait")...).wants(t, exitOK, "Marie Durand", "[1] bridge.md", "models small")
 	cites(t, lines[event.Result](t, weir(t, append(flags, "result", "q1", "--json")...))[0])
 
 	failing := write(t, dir, "failing.json", `{"v":1,"model":"huge","messages":[{"role":"user","content":"Hi"}]}`)

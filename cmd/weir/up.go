@@ -11,9 +11,10 @@ import (
 )
 
 type upCmd struct {
-	DataDir  string `env:"WEIR_DATA_DIR" type:"path" help:"Where the embedded servers keep their data (default: the user's state directory)."`
-	NatsAddr string `default:"127.0.0.1:4222" help:"Where the embedded NATS listens for clients."`
-	HTTPAddr string `name:"http-addr" env:"WEIR_HTTP_ADDR" default:"127.0.0.1:8080" help:"Where health and metrics are served."`
+	DataDir    string `env:"WEIR_DATA_DIR" type:"path" help:"Where the embedded servers keep their data (default: the user's state directory)."`
+	NatsAddr   string `default:"127.0.0.1:4222" help:"Where the embedded NATS listens for clients."`
+	QdrantAddr string `default:"127.0.0.1:0" help:"Where the embedded store listens; port 0 is any."`
+	HTTPAddr   string `name:"http-addr" env:"WEIR_HTTP_ADDR" default:"127.0.0.1:8080" help:"Where health and metrics are served."`
 }
 
 // Run runs Weir until a signal.
@@ -22,13 +23,13 @@ func (c *upCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	cfg.NatsAddr, cfg.Process.HTTPAddr = c.NatsAddr, c.HTTPAddr
+	cfg.NatsAddr, cfg.QdrantAddr, cfg.Process.HTTPAddr = c.NatsAddr, c.QdrantAddr, c.HTTPAddr
 	log, err := telemetry.NewLogger(e.err, cfg.Process.LogFormat, cfg.Process.LogLevel)
 	if err != nil {
 		return err
 	}
 	err = up.Run(e.ctx, cfg, log, func(s up.System) { c.announce(e, cfg, s) })
-	return startError(up.LockError(err, cfg.DataDir), "--nats-addr and --http-addr")
+	return startError(up.LockError(err, cfg.DataDir), "--nats-addr, --qdrant-addr and --http-addr")
 }
 
 // startError says which flags to use when an address is taken.
@@ -41,11 +42,11 @@ func startError(err error, flags string) error {
 
 func (c *upCmd) announce(e *env, cfg up.Config, s up.System) {
 	if e.JSON {
-		e.printJSON(map[string]string{"nats_url": s.NatsURL, "http_addr": s.HTTPAddr, "data_dir": cfg.DataDir}) //nolint:errcheck // stdout may be closed
+		e.printJSON(map[string]string{"nats_url": s.NatsURL, "http_addr": s.HTTPAddr, "qdrant_addr": s.QdrantAddr, "data_dir": cfg.DataDir}) //nolint:errcheck // stdout may be closed
 		return
 	}
-	fmt.Fprintf(e.out, "Weir is up.\n  NATS     %s\n  health   http://%s/readyz\n  metrics  http://%s/metrics\n  data     %s\n"+
-		"Try: weir ingest README.md docs/ && weir ask \"What is Weir?\"\n", s.NatsURL, s.HTTPAddr, s.HTTPAddr, cfg.DataDir)
+	fmt.Fprintf(e.out, "Weir is up.\n  NATS     %s\n  Qdrant   %s\n  health   http://%s/readyz\n  metrics  http://%s/metrics\n  data     %s\n"+
+		"Try: weir ingest README.md docs/ && weir ask \"What is Weir?\"\n", s.NatsURL, s.QdrantAddr, s.HTTPAddr, s.HTTPAddr, cfg.DataDir)
 }
 
 // loadConfig is the effective configuration of `weir up`.

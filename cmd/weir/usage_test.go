@@ -34,7 +34,7 @@ func TestUsageErrors(t *testing.T) {
 		{"--timeout", []string{"ask", "What?", "--timeout", "soon"}},
 		{"--top-k", []string{"ask", "What?", "--top-k", "many"}},
 		{"no file or folder", []string{"ingest", filepath.Join(dir, "none.md")}},
-		{"no Markdown or text files", []string{"ingest", t.TempDir()}},
+		{"no files of a known format", []string{"ingest", t.TempDir()}},
 		{"no file or folder", []string{"demo", filepath.Join(dir, "none")}},
 		{"no file", []string{"submit", filepath.Join(dir, "none.json")}},
 		{"a b", []string{"watch", "a b"}},
@@ -153,7 +153,7 @@ func TestAddressInUse(t *testing.T) {
 				args = append(args, other, addr)
 			}
 		}
-		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --nats-addr and --http-addr")
+		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --nats-addr, --qdrant-addr and --http-addr")
 	}
 	for _, name := range []string{"nats", "qdrant", "llmsim"} {
 		args := []string{"dev", name, "--addr", taken.Addr().String()}

@@ -2,8 +2,6 @@ package qdrantd_test
 
 import (
 	"math/rand/v2"
-	"net"
-	"strconv"
 	"testing"
 
 	pb "github.com/qdrant/go-client/qdrant"
@@ -15,13 +13,7 @@ import (
 // BenchmarkSearch measures a top-10 search among 20,000 vectors of 384 numbers,
 // by how much of them the filter leaves.
 func BenchmarkSearch(b *testing.B) {
-	host, port, _ := net.SplitHostPort(qdrantdtest.Start(b))
-	n, _ := strconv.Atoi(port)
-	c, err := pb.NewClient(&pb.Config{Host: host, Port: n, PoolSize: 1, SkipCompatibilityCheck: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
+	c := client(b, qdrantdtest.Start(b))
 	fillBenchmark(b, c)
 	match := func(field string, v int64) *pb.Condition { return pb.NewMatchInt(field, v) }
 	for name, f := range map[string]*pb.Filter{

@@ -42,21 +42,38 @@ type catalog struct {
 // openCatalog opens the directory with every collection in it, creating it when
 // missing. The lock on meta.db makes this process the directory's only owner.
 func openCatalog(dir string, lockTimeout time.Duration) (*catalog, error) {
+	c, files, err := openMeta(dir, lockTimeout)
+	if err != nil {
+		return nil, err
+	}
+	for name, file := range files {
+		col, err := openCollection(c.dir, file, name, lockTimeout)
+		if err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+		c.collections[name] = col
+	}
+	return c, nil
+}
+
+// openMeta opens the directory without its collections, of which it returns the
+// files by name, and removes what a crash has left over.
+func openMeta(dir string, lockTimeout time.Duration) (c *catalog, files map[string]string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("creating data directory: %w", err)
+		return nil, nil, fmt.Errorf("creating data directory: %w", err)
 	}
 	db, err := openBolt(filepath.Join(dir, "meta.db"), lockTimeout)
 	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening data directory %s: %w; stop that process or use another directory: %w", dir, ErrInUse, err)
+		return nil, nil, fmt.Errorf("opening data directory %s: %w; stop that process or use another directory: %w", dir, ErrInUse, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening data directory %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("opening data directory %s: %w", dir, err)
 	}
-	c := &catalog{dir: dir, db: db, collections: map[string]*collection{}, aliases: map[string]string{}}
-	if err := c.load(lockTimeout); err != nil {
-		return nil, errors.Join(err, c.close())
+	c = &catalog{dir: dir, db: db, collections: map[string]*collection{}, aliases: map[string]string{}}
+	if files, err = c.load(); err != nil {
+		return nil, nil, errors.Join(err, c.close())
 	}
-	return c, nil
+	return c, files, nil
 }
 
 // openBolt opens one bbolt file. Where that costs only address space it maps
@@ -70,10 +87,11 @@ func openBolt(path string, lockTimeout time.Duration) (*bolt.DB, error) {
 	return bolt.Open(path, 0o600, opts)
 }
 
-// load reads meta.db and opens the collections it names.
-func (c *catalog) load(lockTimeout time.Duration) error {
-	files, pending := map[string]string{}, []string{}
-	err := c.db.Update(func(tx *bolt.Tx) error {
+// load reads meta.db, makes it when it is new, and removes pending files.
+func (c *catalog) load() (files map[string]string, err error) {
+	files = map[string]string{}
+	var pending []string
+	err = c.db.Update(func(tx *bolt.Tx) error {
 		for _, b := range [][]byte{bucketCollections, bucketAliases, bucketPending} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
@@ -87,20 +105,14 @@ func (c *catalog) load(lockTimeout time.Duration) error {
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("reading meta.db: %w", err)
+		return nil, fmt.Errorf("reading meta.db: %w", err)
 	}
 	for _, f := range pending {
 		if err := c.removeFile(f); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for name, file := range files {
-		if c.collections[name], err = openCollection(c.dir, file, name, lockTimeout); err != nil {
-			delete(c.collections, name)
-			return err
-		}
-	}
-	return nil
+	return files, c.removeTorn()
 }
 
 // readMap copies a bucket of strings into m.

@@ -32,7 +32,11 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	if err := c.close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
-	for _, name := range []string{"c-half.db", "c-foreign.db"} {
+	if err := os.MkdirAll(filepath.Join(dir, "snapshots", "c"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	torn := filepath.Join("snapshots", "c", ".tmp-123")
+	for _, name := range []string{"c-half.db", "c-foreign.db", torn} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -40,8 +44,10 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	if err := reopen(t, dir).close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "c-half.db")); !os.IsNotExist(err) {
-		t.Errorf("the leftover is still there: %v", err)
+	for _, name := range []string{"c-half.db", torn} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !os.IsNotExist(err) {
+			t.Errorf("the leftover %s is still there: %v", name, err)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "c-foreign.db")); err != nil {
 		t.Errorf("a file of somebody else was removed: %v", err)

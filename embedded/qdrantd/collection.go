@@ -46,6 +46,10 @@ type collection struct {
 	db      *bolt.DB
 	config  *pb.CreateCollection
 	vectors map[string]vectorSpec
+	// postings are the indexes of the sparse vectors, by name.
+	postings map[string]*postings
+	rankings rankings
+	changes  changeQueue
 	// life is read-locked by every request; closing takes the write lock.
 	life sync.RWMutex
 }
@@ -89,12 +93,13 @@ func openCollection(dir, file, name string, lockTimeout time.Duration) (*collect
 
 // newCollection derives the vector specs from a checked config.
 func newCollection(name, file string, db *bolt.DB, config *pb.CreateCollection) *collection {
-	col := &collection{name: name, file: file, db: db, config: config, vectors: map[string]vectorSpec{}}
+	col := &collection{name: name, file: file, db: db, config: config, vectors: map[string]vectorSpec{}, postings: map[string]*postings{}}
 	for vector, p := range denseParams(config) {
 		col.vectors[vector] = vectorSpec{name: vector, dense: p, metric: newMetric(p.GetDistance())}
 	}
 	for vector, p := range config.GetSparseVectorsConfig().GetMap() {
-		col.vectors[vector] = vectorSpec{name: vector, sparse: p, metric: newMetric(pb.Distance_Dot)}
+		spec := vectorSpec{name: vector, sparse: p, metric: newMetric(pb.Distance_Dot)}
+		col.vectors[vector], col.postings[vector] = spec, newPostings(spec)
 	}
 	return col
 }
@@ -121,6 +126,9 @@ func (c *collection) initialise(tx *bolt.Tx) error {
 func (c *collection) close() error {
 	c.life.Lock()
 	defer c.life.Unlock()
+	for _, p := range c.postings {
+		p.forget()
+	}
 	return c.db.Close()
 }
 

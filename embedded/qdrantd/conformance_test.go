@@ -2,6 +2,7 @@ package qdrantd_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	pb "github.com/qdrant/go-client/qdrant"
@@ -33,21 +34,60 @@ func newStore(t *testing.T, cfg qdrant.Config) *qdrant.Store {
 	return store
 }
 
-func TestEnsureRefusesAnotherModel(t *testing.T) {
+// TestEnsureRefusesForeignCollections puts collections that Weir has not made
+// where it would make its own.
+func TestEnsureRefusesForeignCollections(t *testing.T) {
 	t.Parallel()
 	addr := qdrantdtest.Start(t)
-	store := newStore(t, qdrant.Config{Addr: addr})
-	idx := vector.Index{Name: "docs", Model: "a/model", Dimension: 3}
-	if err := store.Ensure(t.Context(), idx); err != nil {
-		t.Fatalf("ensure: %v", err)
+	store, c := newStore(t, qdrant.Config{Addr: addr}), client(t, addr)
+	idx := vector.Index{Name: "docs", Model: "m", Dimension: 3}
+	metadata := func(model string) map[string]*pb.Value {
+		return pb.NewValueMap(map[string]any{"weir": map[string]any{"index": "docs", "model": model, "dimension": 3}})
 	}
-	idx.Model = "another"
-	if e := event.AsError(store.Ensure(t.Context(), idx)); e == nil || e.Class != event.ClassInvalid || e.Field != "index.model" || e.Hint == "" {
-		t.Errorf("ensure with another model: %v, want an invalid index.model with a hint", e)
+	for name, tt := range map[string]struct {
+		size  uint64
+		meta  map[string]*pb.Value
+		field string
+	}{
+		"no metadata":   {3, nil, "index.name"},
+		"another model": {3, metadata("x"), "index.name"},
+		"another size":  {4, metadata("m"), "index.dimension"},
+	} {
+		create(t, c, &pb.CreateCollection{
+			CollectionName: "docs_m_3", Metadata: tt.meta,
+			VectorsConfig: pb.NewVectorsConfigMap(map[string]*pb.VectorParams{"dense": {Size: tt.size, Distance: pb.Distance_Cosine}}),
+			SparseVectorsConfig: pb.NewSparseVectorsConfig(map[string]*pb.SparseVectorParams{
+				"bm25": {Modifier: pb.Modifier_Idf.Enum()}, "grams": {Modifier: pb.Modifier_Idf.Enum()}}),
+		})
+		err := store.Ensure(t.Context(), idx)
+		if e := event.AsError(err); e == nil || e.Class != event.ClassInvalid || e.Field != tt.field || e.Hint == "" {
+			t.Errorf("%s: error %v, want an invalid %s with a hint", name, err, tt.field)
+		}
+		if want := tt.field == "index.dimension"; errors.Is(err, vector.ErrDimension) != want {
+			t.Errorf("%s: error %v, ErrDimension %v", name, err, !want)
+		}
+		if _, ok, err := store.Current(t.Context(), "docs"); ok || err != nil {
+			t.Errorf("%s: the alias was put on it; error %v", name, err)
+		}
+		if err := c.DeleteCollection(t.Context(), "docs_m_3"); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
 	}
-	aliases, err := client(t, addr).ListAliases(t.Context())
-	if err != nil || len(aliases) != 1 || aliases[0].GetAliasName() != "docs" {
-		t.Errorf("aliases %v, error %v; want docs alone", aliases, err)
+}
+
+// TestCurrentOfForeignCollection follows an alias that somebody put on a
+// collection of theirs.
+func TestCurrentOfForeignCollection(t *testing.T) {
+	t.Parallel()
+	addr := qdrantdtest.Start(t)
+	c := client(t, addr)
+	create(t, c, plain("theirs", 3))
+	if err := c.CreateAlias(t.Context(), "docs", "theirs"); err != nil {
+		t.Fatalf("create alias: %v", err)
+	}
+	_, _, err := newStore(t, qdrant.Config{Addr: addr}).Current(t.Context(), "docs")
+	if e := event.AsError(err); e == nil || e.Class != event.ClassInvalid || e.Hint == "" {
+		t.Errorf("error %v, want an invalid index with a hint", err)
 	}
 }
 
@@ -71,8 +111,12 @@ func TestEnsureCreatesPayloadIndexes(t *testing.T) {
 		t.Fatalf("info: %v", err)
 	}
 	schema := info.GetPayloadSchema()
-	if len(schema) != 4 || !schema["tenant"].GetParams().GetKeywordIndexParams().GetIsTenant() || schema["document"] == nil ||
-		schema["collection"] == nil || schema["version"].GetDataType() != pb.PayloadSchemaType_Integer {
+	for _, field := range []string{"tenant", "collection", "document", "hash", "acl"} {
+		if schema[field].GetDataType() != pb.PayloadSchemaType_Keyword {
+			t.Errorf("payload index of %s: %v, want keyword", field, schema[field])
+		}
+	}
+	if len(schema) != 6 || !schema["tenant"].GetParams().GetKeywordIndexParams().GetIsTenant() || schema["version"].GetDataType() != pb.PayloadSchemaType_Integer {
 		t.Errorf("payload indexes %v", schema)
 	}
 }

@@ -10,9 +10,19 @@
 //
 // A data directory holds meta.db (collections and aliases) and one bbolt file
 // per collection. A request is one transaction: it is applied as a whole and
-// flushed to disk before the reply, with wait=false too. Search is exact: it
-// scans the vectors in bbolt's memory map, or only those the payload indexes
-// select. Nothing is held in memory, so a start is the opening of files.
+// flushed to disk before the reply, with wait=false too. Changes that come while
+// one is being written share the next transaction.
+//
+// Search is exact. A dense search scans the vectors in bbolt's memory map, or
+// only those the payload indexes select. A sparse search uses an inverted index
+// in memory, which the first search builds from the file and every commit keeps
+// in step; it takes 8 bytes per non-zero of the vectors, and Go's garbage
+// collector may let the process grow to twice that. A start is the opening of
+// files; with 100,000 chunks of 360 non-zeros the first sparse search after it
+// takes about two seconds.
+//
+// Snapshots copy one collection while it is being written; [Restore] puts one
+// back while no server runs.
 //
 // # Limits
 //

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"os/exec"
@@ -30,6 +31,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		crashChild(dir)
 		return
+	}
+	if dir := os.Getenv(serveEnv); dir != "" {
+		serveChild(dir)
 	}
 	os.Exit(m.Run())
 }
@@ -115,6 +119,10 @@ func TestCrash(t *testing.T) {
 			if n := count(t, c, must(pb.NewMatch("batch", b))); n != batchSize {
 				t.Errorf("round %d: acknowledged batch %s has %d of %d points", round, b, n, batchSize)
 			}
+			found := query(t, c, &pb.QueryPoints{Using: proto.String("s"), Query: pb.NewQuerySparse([]uint32{crashTerm(b)}, []float32{1}), Limit: proto.Uint64(1000)})
+			if len(found) != batchSize {
+				t.Errorf("round %d: search finds %d of %d points of acknowledged batch %s", round, len(found), batchSize, b)
+			}
 		}
 		if total%batchSize != 0 || total < uint64(len(acked)*batchSize) {
 			t.Errorf("round %d: %d points, want whole batches and at least %d", round, total, len(acked)*batchSize)
@@ -176,7 +184,9 @@ func crashChild(dir string) {
 	c, err := pb.NewClient(&pb.Config{Host: "127.0.0.1", Port: port, PoolSize: 1, SkipCompatibilityCheck: true})
 	fail(err)
 	if exists, err := c.CollectionExists(ctx, "c"); err == nil && !exists {
-		fail(c.CreateCollection(ctx, plain("c", 64)))
+		config := sparseConfig()
+		config.VectorsConfig.GetParams().Size = 64
+		fail(c.CreateCollection(ctx, config))
 		_, err = c.CreateFieldIndex(ctx, &pb.CreateFieldIndexCollection{CollectionName: "c", FieldName: "batch", FieldType: pb.FieldType_FieldTypeKeyword.Enum()})
 		fail(err)
 	}
@@ -184,9 +194,15 @@ func crashChild(dir string) {
 		name := fmt.Sprintf("%d-%d", os.Getpid(), n)
 		_, err := c.Upsert(ctx, &pb.UpsertPoints{CollectionName: "c", Wait: proto.Bool(n%2 == 0), Points: crashBatch(name)})
 		fail(err)
+		// The index in memory takes part in the writing.
+		_, err = c.Query(ctx, &pb.QueryPoints{CollectionName: "c", Using: proto.String("s"), Query: pb.NewQuerySparse([]uint32{1}, []float32{1})})
+		fail(err)
 		fmt.Println(name)
 	}
 }
+
+// crashTerm is the term that all points of a batch share, and no others.
+func crashTerm(name string) uint32 { return crc32.ChecksumIEEE([]byte(name)) }
 
 // crashBatch makes points with ids of their own.
 func crashBatch(name string) []*pb.PointStruct {
@@ -196,7 +212,10 @@ func crashBatch(name string) []*pb.PointStruct {
 	for i := range points {
 		v := make([]float32, 64)
 		v[i] = 1
-		points[i] = num(pid<<32|n<<8|uint64(i), map[string]any{"batch": name}, v...)
+		points[i] = num(pid<<32|n<<8|uint64(i), map[string]any{"batch": name})
+		points[i].Vectors = pb.NewVectorsMap(map[string]*pb.Vector{
+			"": pb.NewVector(v...), "s": pb.NewVectorSparse([]uint32{crashTerm(name)}, []float32{1}),
+		})
 	}
 	return points
 }

@@ -27,6 +27,7 @@ func newFieldPolicy() fieldPolicy {
 	p.allowWrites()
 	p.allowReads()
 	p.allowFilters()
+	p.allowSnapshots()
 	return p
 }
 
@@ -65,6 +66,12 @@ func (p fieldPolicy) allowCollections() {
 	p.allow("ListCollectionAliasesRequest", "collection_name")
 }
 
+func (p fieldPolicy) allowSnapshots() {
+	p.allow("CreateSnapshotRequest", "collection_name")
+	p.allow("ListSnapshotsRequest", "collection_name")
+	p.allow("DeleteSnapshotRequest", "collection_name snapshot_name")
+}
+
 func (p fieldPolicy) allowWrites() {
 	p.allow("UpsertPoints", "collection_name wait points ordering update_filter timeout update_mode")
 	p.allow("PointStruct", "id payload vectors")
@@ -99,14 +106,19 @@ func (p fieldPolicy) allowReads() {
 	p.allow("PayloadExcludeSelector", "fields")
 	p.allow("WithVectorsSelector", "enable include")
 	p.allow("VectorsSelector", "names")
-	p.allow("ScrollPoints", "collection_name filter offset limit with_payload with_vectors read_consistency timeout")
+	p.allow("ScrollPoints", "collection_name filter offset order_by limit with_payload with_vectors read_consistency timeout")
 	p.allow("CountPoints", "collection_name filter exact read_consistency timeout")
 	p.allow("QueryPoints", "collection_name prefetch query using filter params score_threshold limit offset with_vectors with_payload read_consistency timeout")
 	p.allow("PrefetchQuery", "prefetch query using filter params score_threshold limit")
 	p.allow("QueryBatchPoints", "collection_name query_points read_consistency timeout")
 	p.allow("QueryPointGroups", "collection_name prefetch query using filter params score_threshold with_payload with_vectors limit group_size group_by "+
 		"read_consistency timeout")
-	p.allow("Query", "nearest fusion rrf")
+	p.allow("Query", "nearest nearest_with_mmr order_by fusion rrf")
+	p.allow("NearestInputWithMmr", "nearest mmr")
+	p.allow("Mmr", "diversity candidates_limit")
+	p.allow("OrderBy", "key direction start_from")
+	p.allow("StartFrom", "float integer timestamp datetime")
+	p.allow("FacetCounts", "collection_name key filter limit exact read_consistency timeout")
 	p.allow("VectorInput", "id dense sparse")
 	p.allow("Rrf", "k weights")
 	p.allow("SearchParams", "hnsw_ef exact quantization indexed_only acorn")

@@ -82,16 +82,10 @@ func (g *grouping) fill(r *reader, hits []hit) {
 	g.order, g.hits, g.ids = nil, map[string][]hit{}, map[string]*pb.GroupId{}
 	for _, h := range hits {
 		seen := map[string]bool{}
-		for _, v := range recordView(r.record(h.slot)).values(g.path) {
-			elements := []*pb.Value{v}
-			if list := v.GetListValue(); list != nil {
-				elements = list.GetValues()
-			}
-			for _, e := range elements {
-				if key, id := groupID(e); id != nil && !seen[key] {
-					seen[key] = true
-					g.add(key, id, h)
-				}
+		for _, e := range elements(recordView(r.record(h.slot)).values(g.path)) {
+			if key, id := groupID(e); id != nil && !seen[key] {
+				seen[key] = true
+				g.add(key, id, h)
 			}
 		}
 	}

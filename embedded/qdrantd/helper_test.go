@@ -18,7 +18,7 @@ import (
 )
 
 // client connects to a server with Qdrant's own client.
-func client(t *testing.T, addr string) *pb.Client {
+func client(t testing.TB, addr string) *pb.Client {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -104,15 +104,9 @@ func (x fieldIndex) keys(payload []byte) map[string]bool {
 		return nil
 	}
 	out := map[string]bool{}
-	for _, v := range x.path.follow(top) {
-		elements := []*pb.Value{v}
-		if list := v.GetListValue(); list != nil {
-			elements = list.GetValues()
-		}
-		for _, e := range elements {
-			if k, ok := x.valueKey(e); ok {
-				out[k] = true
-			}
+	for _, e := range elements(x.path.follow(top)) {
+		if k, ok := x.valueKey(e); ok {
+			out[k] = true
 		}
 	}
 	return out

@@ -38,8 +38,9 @@ func TestFieldPolicyCoversHandlers(t *testing.T) {
 	p := newFieldPolicy()
 	services := map[string][]string{
 		"Points": {"Upsert", "Delete", "Get", "SetPayload", "OverwritePayload", "DeletePayload", "ClearPayload", "CreateFieldIndex",
-			"DeleteFieldIndex", "Scroll", "Count", "Query", "QueryBatch", "QueryGroups"},
+			"DeleteFieldIndex", "Facet", "Scroll", "Count", "Query", "QueryBatch", "QueryGroups"},
 		"Collections": {"Get", "List", "Create", "Delete", "UpdateAliases", "ListCollectionAliases", "ListAliases", "CollectionExists"},
+		"Snapshots":   {"Create", "List", "Delete"},
 		"Qdrant":      {"HealthCheck"},
 	}
 	for service, rpcs := range services {
@@ -60,8 +61,8 @@ func TestParsePath(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"a": "[{a 0 0}]", "a.b": "[{a 0 0} {b 0 0}]", "a[]": "[{a 0 0} { 0 2}]", "a[3].b": "[{a 0 0} { 3 1} {b 0 0}]",
-		`"a.b".c`: "[{a.b 0 0} {c 0 0}]", `a."b c"`: "[{a 0 0} {b c 0 0}]", "ключ-1 x": "[{ключ-1 x 0 0}]",
-		"": "", "a.": "", ".a": "", "a[": "", "a[x]": "", "a[-1]": "", `"a`: "", `a"b"`: "", "a]b[1]c": "",
+		`"a.b".c`: "[{a.b 0 0} {c 0 0}]", `a."b c"`: "[{a 0 0} {b c 0 0}]", "ключ-1_x": "[{ключ-1_x 0 0}]", `""`: "[{ 0 0}]",
+		"": "", "a.": "", ".a": "", "a[": "", "a[x]": "", "a[-1]": "", `"a`: "", `a"b"`: "", "a b": "", `"a\b"`: "", "a]b[1]c": "",
 	} {
 		got, err := parsePath(in)
 		if want == "" {

@@ -102,7 +102,8 @@ func (c *collection) createIndex(field string, info *pb.PayloadSchemaInfo) error
 	if err != nil {
 		return fmt.Errorf("encoding index: %w", err)
 	}
-	return c.db.Update(func(tx *bolt.Tx) error {
+	_, err = c.update(func(w *writer) error {
+		tx := w.tx
 		if err := dropIndex(tx, field); err != nil {
 			return err
 		}
@@ -116,17 +117,17 @@ func (c *collection) createIndex(field string, info *pb.PayloadSchemaInfo) error
 		}
 		return c.fillIndex(tx, field)
 	})
+	return err
 }
 
 // fillIndex makes the entries of a new index.
 func (c *collection) fillIndex(tx *bolt.Tx, field string) error {
-	r, err := c.newReader(tx)
+	w, err := c.newWriter(tx)
 	if err != nil {
 		return err
 	}
-	r.indexes = map[string]fieldIndex{field: r.indexes[field]}
-	w := &writer{reader: r, deltas: map[string]map[string]int64{}}
-	for slot, rec := range cursorPairs(r.points.Cursor()) {
+	w.indexes = map[string]fieldIndex{field: w.indexes[field]}
+	for slot, rec := range cursorPairs(w.points.Cursor()) {
 		_, payload := splitRecord(rec)
 		if err := w.reindex(slotOf(slot), nil, payload); err != nil {
 			return err

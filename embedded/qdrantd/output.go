@@ -110,7 +110,7 @@ func (r *reader) scored(hits []hit, s selection) ([]*pb.ScoredPoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &pb.ScoredPoint{Id: pointID(h.id), Score: h.score, Payload: payload, Vectors: s.vectorsOf(r, h.slot)})
+		out = append(out, &pb.ScoredPoint{Id: pointID(h.id), Score: h.score, Payload: payload, Vectors: s.vectorsOf(r, h.slot), OrderValue: h.value})
 	}
 	return out, nil
 }
@@ -123,7 +123,7 @@ func (r *reader) retrieved(hits []hit, s selection) ([]*pb.RetrievedPoint, error
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &pb.RetrievedPoint{Id: pointID(h.id), Payload: payload, Vectors: s.vectorsOf(r, h.slot)})
+		out = append(out, &pb.RetrievedPoint{Id: pointID(h.id), Payload: payload, Vectors: s.vectorsOf(r, h.slot), OrderValue: h.value})
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package qdrantd
 import (
 	"strconv"
 	"strings"
+	"unicode"
 
 	pb "github.com/qdrant/go-client/qdrant"
 )
@@ -25,8 +26,9 @@ const (
 // jsonPath is a parsed path into a payload. The first segment is a key.
 type jsonPath []segment
 
-// parsePath parses Qdrant's path syntax: keys joined by dots, a key quoted when
-// it holds special characters, [n] for one element and [] for all.
+// parsePath parses Qdrant's path syntax: keys joined by dots, [n] for one element
+// and [] for all. A key of other characters than letters, digits, _ and - must be
+// quoted; quoted keys hold no quote and no backslash.
 func parsePath(s string) (jsonPath, error) {
 	var path jsonPath
 	rest := s
@@ -56,9 +58,10 @@ func parsePath(s string) (jsonPath, error) {
 // cutKey takes a key, quoted or plain, off the front of s.
 func cutKey(s string) (key, rest string, ok bool) {
 	if strings.HasPrefix(s, `"`) {
-		return strings.Cut(s[1:], `"`)
+		key, rest, ok = strings.Cut(s[1:], `"`)
+		return key, rest, ok && !strings.Contains(key, `\`)
 	}
-	end := strings.IndexAny(s, `.["`)
+	end := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) && r != '_' && r != '-' })
 	if end < 0 {
 		end = len(s)
 	}

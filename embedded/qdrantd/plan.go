@@ -3,6 +3,7 @@ package qdrantd
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -23,29 +24,76 @@ type term struct {
 	index fieldIndex
 	keys  []string
 	count uint64 // entries under the keys: an upper bound of the points
+	all   bool   // every point meets it
+	// condition is what the term stands for.
+	condition *pb.Condition
 }
 
-// plan splits a filter into the part the indexes answer and the rest.
-func (r *reader) plan(f *pb.Filter) (plan, error) {
-	if _, err := compileFilter(f, 0); err != nil { // refuse what is malformed, even where an index would hide it
-		return plan{}, err
+// parts is a filter, cut into what the indexes answer and the rest.
+type parts struct {
+	terms []term
+	lists [][]uint64 // ascending slots, of has_id conditions
+	rest  *pb.Filter
+}
+
+// cut cuts a filter. It refuses what is malformed, even where an index would
+// hide it.
+func (r *reader) cut(f *pb.Filter) (parts, error) {
+	if _, err := compileFilter(f, 0); err != nil {
+		return parts{}, err
 	}
-	rest := &pb.Filter{Should: f.GetShould(), MustNot: f.GetMustNot(), MinShould: f.GetMinShould()}
-	var terms []term
-	var lists [][]uint64
+	p := parts{rest: &pb.Filter{Should: f.GetShould(), MustNot: f.GetMustNot(), MinShould: f.GetMinShould()}}
 	for _, c := range flattenMust(f) {
 		if t, ok := r.indexTerm(c); ok {
-			terms = append(terms, t)
+			p.terms = append(p.terms, t)
 		} else if c.GetHasId() != nil {
-			lists = append(lists, r.slotsOf(c.GetHasId().GetHasId()))
+			p.lists = append(p.lists, r.slotsOf(c.GetHasId().GetHasId()))
 		} else {
-			rest.Must = append(rest.Must, c)
+			p.rest.Must = append(p.rest.Must, c)
 		}
 	}
-	p := r.intersect(terms, lists)
-	var err error
-	p.rest, err = compileFilter(rest, 0)
-	return p, err
+	// A term that all points meet costs nothing: the common case of one tenant.
+	p.terms = slices.DeleteFunc(p.terms, func(t term) bool { return t.all })
+	slices.SortFunc(p.terms, func(a, b term) int { return int(min(a.count, math.MaxInt32)) - int(min(b.count, math.MaxInt32)) })
+	return p, nil
+}
+
+// plan makes the plan of a filter for walking over all its points: the indexes
+// answer what they can.
+func (r *reader) plan(f *pb.Filter) (plan, error) {
+	p, err := r.cut(f)
+	if err != nil {
+		return plan{}, err
+	}
+	out := intersect(p.terms, p.lists)
+	out.rest, err = compileFilter(p.rest, 0)
+	return out, err
+}
+
+// searchPlan makes the plan of a filter for a search, which looks closely at few
+// points: only the most selective conditions are worth a list of slots, the
+// others are checked on would-be hits. A condition that more than most points
+// meet never is.
+func (r *reader) searchPlan(f *pb.Filter, most uint64) (plan, error) {
+	p, err := r.cut(f)
+	if err != nil {
+		return plan{}, err
+	}
+	n := most
+	for _, l := range p.lists {
+		n = min(n, uint64(len(l)))
+	}
+	use := 0
+	for use < len(p.terms) && p.terms[use].count <= n {
+		n = min(n, 4*p.terms[use].count) // further ones only if they are not much longer
+		use++
+	}
+	for _, t := range p.terms[use:] {
+		p.rest.Must = append(p.rest.Must, t.condition)
+	}
+	out := intersect(p.terms[:use], p.lists)
+	out.rest, err = compileFilter(p.rest, 0)
+	return out, err
 }
 
 // flattenMust lists the must conditions of f and of the pure must-filters
@@ -70,14 +118,16 @@ func (r *reader) indexTerm(c *pb.Condition) (term, bool) {
 	if m == nil || !ok {
 		return term{}, false
 	}
-	t := term{index: index}
+	t := term{index: index, condition: c}
 	if t.keys, ok = index.conditionKeys(m); !ok {
 		return term{}, false
 	}
 	slices.Sort(t.keys)
 	t.keys = slices.Compact(t.keys)
 	for _, k := range t.keys {
-		t.count += getCount(index.counts, []byte(k))
+		n := getCount(index.counts, []byte(k))
+		t.count += n
+		t.all = t.all || n == r.total // a point has at most one entry per key
 	}
 	return t, true
 }
@@ -98,14 +148,12 @@ func (r *reader) slotsOf(ids []*pb.PointId) []uint64 {
 	return slices.Compact(out)
 }
 
-// intersect finds the slots that meet every term and are in every list. A term
-// that all points meet costs nothing: the common case of one single tenant.
-func (r *reader) intersect(terms []term, lists [][]uint64) plan {
-	terms = slices.DeleteFunc(terms, func(t term) bool { return len(t.keys) == 1 && t.count == r.total })
+// intersect finds the slots that meet every term, of which the first has the
+// fewest points, and are in every list.
+func intersect(terms []term, lists [][]uint64) plan {
 	if len(terms)+len(lists) == 0 {
 		return plan{all: true}
 	}
-	slices.SortFunc(terms, func(a, b term) int { return int(min(a.count, math.MaxInt32)) - int(min(b.count, math.MaxInt32)) })
 	if len(lists) == 0 {
 		lists = append(lists, terms[0].slots())
 		terms = terms[1:]
@@ -169,11 +217,13 @@ func (p plan) each(ctx context.Context, b *bolt.Bucket, rng slotRange, fn func(s
 	}
 	cur := b.Cursor()
 	var k, v []byte
+	want := make([]byte, 8)
 	for n, slot := range p.slots {
 		if err := checkEvery(ctx, n); err != nil {
 			return err
 		}
-		if k, v = advance(cur, k, v, slotKey(slot)); k == nil {
+		binary.BigEndian.PutUint64(want, slot)
+		if k, v = advance(cur, k, v, want); k == nil {
 			return nil
 		}
 		if slotOf(k) == slot {

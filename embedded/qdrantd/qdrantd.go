@@ -126,6 +126,7 @@ func (s *Server) newGRPC(cat *catalog) *grpc.Server {
 	pb.RegisterQdrantServer(srv, healthService{})
 	pb.RegisterCollectionsServer(srv, &collectionsService{cat: cat})
 	pb.RegisterPointsServer(srv, &pointsService{cat: cat})
+	pb.RegisterSnapshotsServer(srv, &snapshotsService{cat: cat})
 	return srv
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	pb "github.com/qdrant/go-client/qdrant"
+	"google.golang.org/protobuf/proto"
 )
 
 // defaultLimit is Qdrant's default for limits of queries and prefetches.
@@ -49,7 +50,7 @@ func bothFilters(a, b *pb.Filter) *pb.Filter {
 	switch {
 	case a == nil:
 		return b
-	case b == nil:
+	case b == nil || proto.Equal(a, b):
 		return a
 	}
 	return &pb.Filter{Must: []*pb.Condition{pb.NewFilterAsCondition(a), pb.NewFilterAsCondition(b)}}
@@ -61,7 +62,7 @@ func (r *reader) evaluate(ctx context.Context, n queryNode, depth int) ([]hit, e
 		return nil, badInput("prefetch is nested deeper than %d", maxDepth)
 	}
 	if len(n.prefetch) == 0 {
-		return r.leaf(ctx, n)
+		return r.memoLeaf(ctx, n)
 	}
 	lists := make([][]hit, len(n.prefetch))
 	for i, p := range n.prefetch {
@@ -78,15 +79,31 @@ func (r *reader) evaluate(ctx context.Context, n queryNode, depth int) ([]hit, e
 
 // leaf answers a node that works on the collection itself.
 func (r *reader) leaf(ctx context.Context, n queryNode) ([]hit, error) {
-	p, err := r.plan(n.filter)
-	if err != nil {
-		return nil, err
-	}
 	switch q := n.query.GetVariant().(type) {
 	case nil:
+		p, err := r.plan(n.filter)
+		if err != nil {
+			return nil, err
+		}
 		return r.page(ctx, p, nil, n.limit)
 	case *pb.Query_Nearest:
+		p, err := r.memoPlan(n.filter, r.col.vectors[n.using].dense != nil)
+		if err != nil {
+			return nil, err
+		}
 		return r.search(ctx, n, q.Nearest, p)
+	case *pb.Query_NearestWithMmr:
+		p, err := r.memoPlan(n.filter, r.col.vectors[n.using].dense != nil)
+		if err != nil {
+			return nil, err
+		}
+		return r.searchMMR(ctx, n, q.NearestWithMmr, p)
+	case *pb.Query_OrderBy:
+		p, err := r.plan(n.filter)
+		if err != nil {
+			return nil, err
+		}
+		return r.ordered(ctx, q.OrderBy, p, n.limit)
 	case *pb.Query_Fusion, *pb.Query_Rrf:
 		return nil, badInput("Bad request: cannot make fusion without prefetches")
 	}
@@ -117,6 +134,10 @@ func (r *reader) merge(ctx context.Context, n queryNode, lists [][]hit) ([]hit, 
 		return nil, badInput("Bad request: A query is needed to merge the prefetches. Can't have prefetches without defining a query.")
 	case *pb.Query_Nearest:
 		return r.search(ctx, n, q.Nearest, plan{slots: union(lists)})
+	case *pb.Query_NearestWithMmr:
+		return r.searchMMR(ctx, n, q.NearestWithMmr, plan{slots: union(lists)})
+	case *pb.Query_OrderBy:
+		return r.ordered(ctx, q.OrderBy, plan{slots: union(lists)}, n.limit)
 	case *pb.Query_Fusion:
 		fused, err = fuse(q.Fusion, lists)
 	case *pb.Query_Rrf:

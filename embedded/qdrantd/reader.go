@@ -10,8 +10,8 @@ import (
 )
 
 // reader reads a collection within one transaction. The bytes it returns are
-// valid until the transaction ends. Its methods only read, so that the workers
-// of a scan may share it.
+// valid until the transaction ends. The methods that the workers of a scan share
+// only read.
 type reader struct {
 	col     *collection
 	tx      *bolt.Tx
@@ -19,6 +19,7 @@ type reader struct {
 	ids     *bolt.Bucket
 	indexes map[string]fieldIndex
 	total   uint64
+	memo    memo
 }
 
 // newReader opens the buckets within tx.
@@ -29,7 +30,7 @@ func (c *collection) newReader(tx *bolt.Tx) (*reader, error) {
 	}
 	return &reader{
 		col: c, tx: tx, points: tx.Bucket(bucketPoints), ids: tx.Bucket(bucketIDs),
-		indexes: indexes, total: pointCount(tx),
+		indexes: indexes, total: pointCount(tx), memo: newMemo(),
 	}, nil
 }
 
@@ -89,9 +90,13 @@ func (r *reader) matching(ctx context.Context, p plan) ([]uint64, error) {
 // page returns up to limit matching points in id order, from an id on (nil:
 // from the first).
 func (r *reader) page(ctx context.Context, p plan, from []byte, limit int) ([]hit, error) {
-	if !p.all {
+	// Few slots are sorted by id; of many it is quicker to meet some by walking
+	// over all ids.
+	n := uint64(len(p.slots))
+	if !p.all && (n == 0 || uint64(limit)*(r.total/n) >= n) {
 		return r.pageOfSlots(p, from, limit), ctx.Err()
 	}
+	member := newSlotSet(p)
 	var out []hit
 	cur := r.ids.Cursor()
 	for k, v := cur.Seek(from); k != nil && len(out) < limit; k, v = cur.Next() {
@@ -99,6 +104,9 @@ func (r *reader) page(ctx context.Context, p plan, from []byte, limit int) ([]hi
 			return nil, err
 		}
 		slot := slotOf(v)
+		if !member.has(slot) {
+			continue
+		}
 		if p.rest == nil || p.rest(recordView(r.record(slot))) {
 			out = append(out, hit{slot: slot, id: k, score: 1})
 		}

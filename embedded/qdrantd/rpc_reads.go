@@ -17,6 +17,33 @@ func (s *pointsService) read(collection string, fn func(r *reader) error) error 
 	return asStatus(col.view(fn))
 }
 
+// search is read for a request that ranks by the named vectors. Their indexes
+// are built before the snapshot is taken.
+func (s *pointsService) search(ctx context.Context, collection string, vectors []string, fn func(r *reader) error) error {
+	col, release, err := s.cat.use(collection)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for _, name := range vectors {
+		if p := col.postings[name]; p != nil {
+			if err := p.ready(ctx, col.db); err != nil {
+				return asStatus(err)
+			}
+		}
+	}
+	return asStatus(col.view(fn))
+}
+
+// vectorsUsed lists the vectors a query ranks by.
+func vectorsUsed(using string, prefetch []*pb.PrefetchQuery) []string {
+	out := []string{using}
+	for _, p := range prefetch {
+		out = append(out, vectorsUsed(p.GetUsing(), p.GetPrefetch())...)
+	}
+	return out
+}
+
 // Get returns points by id, in the order asked for; missing ones are left out.
 func (s *pointsService) Get(_ context.Context, req *pb.GetPoints) (*pb.GetResponse, error) {
 	start := time.Now()
@@ -62,23 +89,49 @@ func (s *pointsService) Scroll(ctx context.Context, req *pb.ScrollPoints) (*pb.S
 	}
 	resp := &pb.ScrollResponse{}
 	err = s.read(req.GetCollectionName(), func(r *reader) error {
+		hits, next, err := r.scroll(ctx, req, from, limit)
+		if err != nil {
+			return err
+		}
 		sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), true)
 		if err != nil {
 			return err
 		}
-		p, err := r.plan(req.GetFilter())
-		if err != nil {
-			return err
-		}
-		hits, err := r.page(ctx, p, from, limit+1)
-		if err != nil {
-			return err
-		}
-		if len(hits) > limit {
-			resp.NextPageOffset = pointID(hits[limit].id)
-			hits = hits[:limit]
-		}
+		resp.NextPageOffset = next
 		resp.Result, err = r.retrieved(hits, sel)
+		return err
+	})
+	resp.Time = seconds(start)
+	return resp, err
+}
+
+// scroll returns a page by id with the first id of the next one, or the first
+// points in the order of a field, for which there are no pages.
+func (r *reader) scroll(ctx context.Context, req *pb.ScrollPoints, from []byte, limit int) (hits []hit, next *pb.PointId, err error) {
+	p, err := r.plan(req.GetFilter())
+	if err != nil {
+		return nil, nil, err
+	}
+	if req.OrderBy != nil {
+		if from != nil {
+			return nil, nil, badInput("Cannot use an `offset` when using `order_by`; page with `order_by.start_from` and a filter that leaves out the ids seen")
+		}
+		hits, err = r.ordered(ctx, req.GetOrderBy(), p, limit)
+		return hits, nil, err
+	}
+	hits, err = r.page(ctx, p, from, limit+1)
+	if len(hits) > limit {
+		return hits[:limit], pointID(hits[limit].id), err
+	}
+	return hits, nil, err
+}
+
+// Facet counts points per value of an indexed field.
+func (s *pointsService) Facet(ctx context.Context, req *pb.FacetCounts) (*pb.FacetResponse, error) {
+	start := time.Now()
+	resp := &pb.FacetResponse{}
+	err := s.read(req.GetCollectionName(), func(r *reader) (err error) {
+		resp.Hits, err = r.facet(ctx, req)
 		return err
 	})
 	resp.Time = seconds(start)
@@ -100,7 +153,7 @@ func (s *pointsService) Count(ctx context.Context, req *pb.CountPoints) (*pb.Cou
 func (s *pointsService) Query(ctx context.Context, req *pb.QueryPoints) (*pb.QueryResponse, error) {
 	start := time.Now()
 	resp := &pb.QueryResponse{}
-	err := s.read(req.GetCollectionName(), func(r *reader) (err error) {
+	err := s.search(ctx, req.GetCollectionName(), vectorsUsed(req.GetUsing(), req.GetPrefetch()), func(r *reader) (err error) {
 		resp.Result, err = r.queryPoints(ctx, req)
 		return err
 	})
@@ -112,7 +165,11 @@ func (s *pointsService) Query(ctx context.Context, req *pb.QueryPoints) (*pb.Que
 func (s *pointsService) QueryBatch(ctx context.Context, req *pb.QueryBatchPoints) (*pb.QueryBatchResponse, error) {
 	start := time.Now()
 	resp := &pb.QueryBatchResponse{}
-	err := s.read(req.GetCollectionName(), func(r *reader) error {
+	var vectors []string
+	for _, q := range req.GetQueryPoints() {
+		vectors = append(vectors, vectorsUsed(q.GetUsing(), q.GetPrefetch())...)
+	}
+	err := s.search(ctx, req.GetCollectionName(), vectors, func(r *reader) error {
 		for _, q := range req.GetQueryPoints() {
 			if n := q.GetCollectionName(); n != "" && n != req.GetCollectionName() {
 				return badInput("query of collection %s in a batch for %s", n, req.GetCollectionName())
@@ -154,7 +211,7 @@ func (r *reader) queryPoints(ctx context.Context, req *pb.QueryPoints) ([]*pb.Sc
 func (s *pointsService) QueryGroups(ctx context.Context, req *pb.QueryPointGroups) (*pb.QueryGroupsResponse, error) {
 	start := time.Now()
 	result := &pb.GroupsResult{}
-	err := s.read(req.GetCollectionName(), func(r *reader) error {
+	err := s.search(ctx, req.GetCollectionName(), vectorsUsed(req.GetUsing(), req.GetPrefetch()), func(r *reader) error {
 		sel, err := r.col.newSelection(req.GetWithPayload(), req.GetWithVectors(), false)
 		if err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	pb "github.com/qdrant/go-client/qdrant"
 )
 
 // minPerWorker is the least number of vectors that is worth a goroutine.
@@ -18,14 +20,21 @@ type hit struct {
 	slot  uint64
 	id    []byte // id key
 	score float32
+	order int            // position among the keys it was sorted by
+	value *pb.OrderValue // what it was sorted by, nil for a score
 }
 
 // search is one exact search.
 type search struct {
 	spec  vectorSpec
 	score func(stored []byte) (float32, bool) // false: not a result
-	plan  plan
-	limit int
+	// view and sparse are the index and the query of a sparse search; view is nil
+	// when the file must be searched.
+	view   *postingView
+	sparse sparseVector
+	asked  sparseVector // the query before its terms were scaled by rarity
+	plan   plan
+	limit  int
 	// threshold, when set, must be beaten.
 	threshold *float32
 	// exclude is the id key of a point to leave out, nil for none.
@@ -50,13 +59,25 @@ func (m metric) sortHits(hits []hit) {
 	})
 }
 
-// run scans the vectors the plan selects, with several goroutines when there
-// are many, and returns the best hits in order.
+// fewSlots is the part of all points, 1/fewSlots, up to which it is quicker to
+// compare their sparse vectors one by one than to score all points at once.
+const fewSlots = 64
+
+// run answers a search with the best hits in order.
 func (r *reader) run(ctx context.Context, s search) ([]hit, error) {
 	s.limit = int(min(uint64(s.limit), r.total))
-	if s.limit == 0 {
+	switch {
+	case s.limit == 0:
 		return nil, nil
+	case s.view != nil && (s.plan.all || uint64(len(s.plan.slots)) > r.total/fewSlots):
+		return r.runPostings(ctx, s)
 	}
+	return r.runScan(ctx, s)
+}
+
+// runScan scans the vectors the plan selects, with several goroutines when there
+// are many.
+func (r *reader) runScan(ctx context.Context, s search) ([]hit, error) {
 	jobs := r.split(s.plan)
 	tops := make([]*top, len(jobs))
 	errs := make([]error, len(jobs))
@@ -118,22 +139,28 @@ type top struct {
 	hits   []hit
 }
 
+// beyond reports that no point with this score, or a worse one, can enter.
+func (t *top) beyond(score float32) bool {
+	m := t.search.spec.metric
+	if th := t.search.threshold; th != nil && (score == *th || (score < *th) != m.smaller) {
+		return true
+	}
+	full := len(t.hits) == t.search.limit
+	return full && score != t.hits[0].score && (score < t.hits[0].score) != m.smaller
+}
+
 // offer considers a point. Only one that would enter the result is looked at
 // more closely (its id and the rest of the filter), since that costs more than
 // its score did.
 func (t *top) offer(slot uint64, score float32) {
-	m := t.search.spec.metric
-	if th := t.search.threshold; th != nil && (score == *th || (score < *th) != m.smaller) {
+	if t.beyond(score) {
 		return
 	}
 	full := len(t.hits) == t.search.limit
-	if full && score != t.hits[0].score && (score < t.hits[0].score) != m.smaller {
-		return
-	}
 	rec := t.reader.record(slot)
 	id, _ := splitRecord(rec)
 	h := hit{slot: slot, id: id, score: score}
-	if full && !m.better(h, t.hits[0]) {
+	if full && !t.search.spec.metric.better(h, t.hits[0]) {
 		return
 	}
 	if bytes.Equal(id, t.search.exclude) {

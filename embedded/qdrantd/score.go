@@ -47,18 +47,22 @@ func overlap(a, b []uint32, fn func(i, j int)) {
 
 // scaleIDF multiplies a query's weights by how rare each index is in the whole
 // collection: ln((N - df + 0.5) / (df + 0.5) + 1).
-func (r *reader) scaleIDF(ctx context.Context, spec vectorSpec, query sparseVector) (sparseVector, error) {
-	df := make([]float64, len(query.indices))
-	n := 0.0
-	err := plan{all: true}.each(ctx, r.tx.Bucket(spec.bucket()), slotRange{}, func(_ uint64, stored []byte) {
-		n++
-		overlap(query.indices, decodeSparse(stored).indices, func(i, _ int) { df[i]++ })
-	})
+func scaleIDF(query sparseVector, n float64, df []float64) sparseVector {
 	scaled := sparseVector{indices: query.indices, values: make([]float32, len(query.values))}
 	for i, w := range query.values {
 		scaled.values[i] = w * float32(math.Log((n-df[i]+0.5)/(df[i]+0.5)+1))
 	}
-	return scaled, err
+	return scaled
+}
+
+// frequencies counts all vectors, and those that hold each of the indices.
+func (r *reader) frequencies(ctx context.Context, spec vectorSpec, of []uint32) (n float64, df []float64, err error) {
+	df = make([]float64, len(of))
+	err = plan{all: true}.each(ctx, r.tx.Bucket(spec.bucket()), slotRange{}, func(_ uint64, stored []byte) {
+		n++
+		overlap(of, decodeSparse(stored).indices, func(i, _ int) { df[i]++ })
+	})
+	return n, df, err
 }
 
 // nearest prepares a search for the points nearest to the input.
@@ -87,12 +91,25 @@ func (r *reader) nearest(ctx context.Context, spec vectorSpec, in *pb.VectorInpu
 	return s, badInput("Malformed query: nearest has no vector and no id")
 }
 
-// nearestSparse prepares a sparse search.
+// nearestSparse prepares a sparse search, with the inverted index if that can
+// answer for the reader's snapshot.
 func (r *reader) nearestSparse(ctx context.Context, spec vectorSpec, query sparseVector) (s search, err error) {
-	if spec.idf() {
-		query, err = r.scaleIDF(ctx, spec, query)
+	view, err := r.col.postings[spec.name].at(ctx, uint64(r.tx.ID()), query.indices)
+	if err != nil {
+		return s, err
 	}
-	return search{spec: spec, score: sparseScore(query)}, err
+	asked := query
+	if spec.idf() {
+		var n float64
+		var df []float64
+		if view != nil {
+			n, df = view.frequencies()
+		} else if n, df, err = r.frequencies(ctx, spec, query.indices); err != nil {
+			return s, err
+		}
+		query = scaleIDF(query, n, df)
+	}
+	return search{spec: spec, view: view, sparse: query, asked: asked, score: sparseScore(query)}, nil
 }
 
 // nearestToPoint prepares a search with a stored point's vector; the point

@@ -25,10 +25,8 @@ func TestUnsupportedIsRefused(t *testing.T) {
 	shard := &pb.ShardKeySelector{ShardKeys: []*pb.ShardKey{pb.NewShardKey("a")}}
 	for want, call := range map[string]func() error{
 		"QueryPoints.query.formula":          q(&pb.QueryPoints{Query: pb.NewQueryFormula(&pb.Formula{Expression: pb.NewExpressionConstant(1)})}),
-		"QueryPoints.query.order_by":         q(&pb.QueryPoints{Query: pb.NewQueryOrderBy(&pb.OrderBy{Key: "a"})}),
 		"QueryPoints.query.sample":           q(&pb.QueryPoints{Query: pb.NewQuerySample(pb.Sample_Random)}),
 		"QueryPoints.query.recommend":        q(&pb.QueryPoints{Query: pb.NewQueryRecommend(&pb.RecommendInput{})}),
-		"QueryPoints.query.nearest_with_mmr": q(&pb.QueryPoints{Query: pb.NewQueryMMR(pb.NewVectorInput(1), &pb.Mmr{})}),
 		"QueryPoints.query.nearest.document": q(&pb.QueryPoints{Query: pb.NewQueryNearest(pb.NewVectorInputDocument(&pb.Document{Text: "x"}))}),
 		"QueryPoints.shard_key_selector":     q(&pb.QueryPoints{Query: pb.NewQuery(1), ShardKeySelector: shard}),
 		"QueryPoints.prefetch.lookup_from": q(&pb.QueryPoints{Query: pb.NewQuery(1), Prefetch: []*pb.PrefetchQuery{
@@ -40,10 +38,6 @@ func TestUnsupportedIsRefused(t *testing.T) {
 		"several tests": q(&pb.QueryPoints{Filter: must(&pb.Condition{ConditionOneOf: &pb.Condition_Field{
 			Field: &pb.FieldCondition{Key: "a", Range: &pb.Range{}, IsNull: proto.Bool(true)}}})}),
 		"with_payload": q(&pb.QueryPoints{WithPayload: pb.NewWithPayloadInclude("a.b")}),
-		"ScrollPoints.order_by": func() error {
-			_, err := c.Scroll(t.Context(), &pb.ScrollPoints{CollectionName: "c", OrderBy: &pb.OrderBy{Key: "a"}})
-			return err
-		},
 		"UpsertPoints.points.vectors.vector.multi_dense": func() error {
 			_, err := c.Upsert(t.Context(), &pb.UpsertPoints{CollectionName: "c", Points: []*pb.PointStruct{
 				{Id: pb.NewIDNum(1), Vectors: pb.NewVectorsMulti([][]float32{{1}})}}})
@@ -72,8 +66,8 @@ func TestUnsupportedIsRefused(t *testing.T) {
 			_, err := c.CreateFieldIndex(t.Context(), &pb.CreateFieldIndexCollection{CollectionName: "c", FieldName: "a", FieldType: pb.FieldType_FieldTypeText.Enum()})
 			return err
 		},
-		"/qdrant.Points/Facet": func() error {
-			_, err := c.Facet(t.Context(), &pb.FacetCounts{CollectionName: "c", Key: "a"})
+		"/qdrant.Snapshots/CreateFull": func() error {
+			_, err := c.CreateFullSnapshot(t.Context())
 			return err
 		},
 		"/qdrant.Points/UpdateBatch": func() error {

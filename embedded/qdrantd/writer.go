@@ -1,7 +1,9 @@
 package qdrantd
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 
 	pb "github.com/qdrant/go-client/qdrant"
 	bolt "go.etcd.io/bbolt"
@@ -13,24 +15,16 @@ type writer struct {
 	*reader
 	deltas map[string]map[string]int64 // index field -> value key -> change of its count
 	added  int64                       // change of the number of points
+	sparse map[string][]vectorChange   // by vector name
 }
 
-// update runs fn in one transaction, which is on disk when update returns nil,
-// and returns the transaction's number.
-func (c *collection) update(fn func(w *writer) error) (txid uint64, err error) {
-	err = c.db.Update(func(tx *bolt.Tx) error {
-		r, err := c.newReader(tx)
-		if err != nil {
-			return err
-		}
-		w := &writer{reader: r, deltas: map[string]map[string]int64{}}
-		txid = uint64(tx.ID())
-		if err := fn(w); err != nil {
-			return err
-		}
-		return w.flushCounts()
-	})
-	return txid, err
+// newWriter opens the buckets within tx.
+func (c *collection) newWriter(tx *bolt.Tx) (*writer, error) {
+	r, err := c.newReader(tx)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{reader: r, deltas: map[string]map[string]int64{}, sparse: map[string][]vectorChange{}}, nil
 }
 
 // flushCounts stores the changed counters.
@@ -64,16 +58,34 @@ func (w *writer) putPoint(p newPoint) error {
 		return err
 	}
 	for name, spec := range w.col.vectors {
-		b := w.tx.Bucket(spec.bucket())
-		if raw, ok := p.vectors[name]; ok {
-			if err := b.Put(slotKey(slot), raw); err != nil {
-				return err
-			}
-		} else if err := b.Delete(slotKey(slot)); err != nil {
+		if err := w.putVector(spec, slot, p.vectors[name], exists); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// putVector stores a point's vector, or removes it when raw is nil. A point that
+// did not exist has none to remove.
+func (w *writer) putVector(spec vectorSpec, slot uint64, raw []byte, exists bool) error {
+	if raw == nil && !exists {
+		return nil
+	}
+	b := w.tx.Bucket(spec.bucket())
+	var old []byte
+	if exists {
+		if old = b.Get(slotKey(slot)); (old == nil) == (raw == nil) && bytes.Equal(old, raw) {
+			return nil // chunks are often written again as they are
+		}
+	}
+	if spec.sparse != nil { // cloned: the file's bytes change with the transaction
+		change := vectorChange{slot: slot, raw: raw, old: slices.Clone(decodeSparse(old).indices)}
+		w.sparse[spec.name] = append(w.sparse[spec.name], change)
+	}
+	if raw == nil {
+		return b.Delete(slotKey(slot))
+	}
+	return b.Put(slotKey(slot), raw)
 }
 
 // putPayload stores a point's id and payload and updates the indexes.
@@ -126,7 +138,7 @@ func (w *writer) deletePoint(slot uint64) error {
 	id, payload := splitRecord(w.record(slot))
 	errs := []error{w.reindex(slot, payload, nil), w.ids.Delete(id)}
 	for _, spec := range w.col.vectors {
-		errs = append(errs, w.tx.Bucket(spec.bucket()).Delete(slotKey(slot)))
+		errs = append(errs, w.putVector(spec, slot, nil, true))
 	}
 	w.added--
 	return errors.Join(append(errs, w.points.Delete(slotKey(slot)))...)

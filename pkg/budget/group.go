@@ -357,7 +357,8 @@ func (g *group) reserve(ctx context.Context, high, low []*waiter) (again time.Du
 	}
 	learned, laws := g.takeFeedback()
 	now := g.l.clock.server()
-	worth := s.apply(laws, learned, now)
+	begun := s.begin(laws, now)
+	worth := s.apply(laws, learned, now) || begun
 	var served []*waiter
 	var places []place
 	for _, w := range slices.Concat(high, low) {

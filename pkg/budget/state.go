@@ -106,6 +106,21 @@ func (s *state) arrival(l Law, high bool, now int64) int64 {
 	return now + int64(allowed)
 }
 
+// begin notes when dimensions that nobody has used yet were first looked at, from
+// which on their time runs, and reports whether there were any. Without the note a
+// call that needs more than the horizon would wait for ever.
+func (s *state) begin(laws []Law, now int64) bool {
+	begun := false
+	for _, l := range laws {
+		if _, ok := s.Arrival[l.Dimension]; ok || l.counts() {
+			continue
+		}
+		s.Arrival[l.Dimension], s.High[l.Dimension] = s.arrival(l, false, now), s.arrival(l, true, now)
+		begun = true
+	}
+	return begun
+}
+
 // place is where a call is in the future of its group.
 type place struct {
 	start   int64

@@ -150,6 +150,27 @@ func TestFreshStateStartsWithoutBurst(t *testing.T) {
 }
 
 // TestDailyLimits: a bucket starts full, a counter ends at midnight of its zone.
+// TestSlowLimitComesUp: a call that takes longer than the horizon on a key that
+// nobody has used gets nearer as time goes by.
+func TestSlowLimitComesUp(t *testing.T) {
+	t.Parallel()
+	laws := []Law{perMinute("rpm", Bucket, 6)} // one in 10 s
+	s := newState()
+	now := int64(time.Hour)
+	if !s.begin(laws, now) || s.begin(laws, now) {
+		t.Error("a fresh key was not noted, or noted twice")
+	}
+	cost := Cost{"rpm": 1}
+	first := s.find(laws, cost, false, now)
+	if lead := time.Duration(first.start - now); lead <= horizon {
+		t.Fatalf("the call starts after %s, want more than the horizon", lead)
+	}
+	later := first.start - int64(horizon)
+	if p := s.find(laws, cost, false, later); p.start != first.start {
+		t.Errorf("it starts at %s, want %s as before", time.Duration(p.start), time.Duration(first.start))
+	}
+}
+
 func TestDailyLimits(t *testing.T) {
 	t.Parallel()
 	day := Law{Dimension: DayRequests, Law: Bucket, Limit: 1000, Window: 24 * time.Hour}

@@ -27,6 +27,8 @@ const (
 	BucketLedger      = "weir_ledger"      // intents: the call under way of each step
 	BucketSpend       = "weir_spend"       // totals by day, tenant and model
 	BucketCalibration = "weir_calibration" // how far token estimates are off
+	BucketDocuments   = "weir_documents"   // the manifest: which chunks each document has
+	BucketConfig      = "weir_config"      // what the fleet has agreed on: the embedding model in force
 )
 
 // Limits are the bounds of the streams. Every stream is bounded: the views
@@ -52,6 +54,8 @@ type Limits struct {
 	// both are kept LedgerAge: an answer that was paid for is reused that long.
 	LedgerBytes int64         `split_words:"true"`
 	LedgerAge   time.Duration `split_words:"true"`
+	// DocumentBytes bounds the manifest, which takes some 30 bytes per chunk.
+	DocumentBytes int64 `split_words:"true"`
 }
 
 // DefaultLimits fit one server; a store of 32 GiB holds them all.
@@ -59,7 +63,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Replicas: 1, TenantJobs: 100_000, Jobs: 1_000_000,
 		QueueBytes: 4 << 30, ResultBytes: 4 << 30, ResultAge: 7 * 24 * time.Hour, PayloadBytes: 8 << 30,
-		LedgerBytes: 4 << 30, LedgerAge: 7 * 24 * time.Hour,
+		LedgerBytes: 4 << 30, LedgerAge: 7 * 24 * time.Hour, DocumentBytes: 4 << 30,
 	}
 }
 
@@ -159,10 +163,15 @@ func Buckets(l Limits) []jetstream.KeyValueConfig {
 		{Bucket: BucketLedger, Description: "the call under way of each step", TTL: l.LedgerAge, MaxBytes: l.LedgerBytes / 2},
 		{Bucket: BucketSpend, Description: "totals by day, tenant and model", TTL: spendAge, MaxBytes: 4 * stateBytes, LimitMarkerTTL: markerAge},
 		{Bucket: BucketCalibration, Description: "how far token estimates are off"},
+		{Bucket: BucketDocuments, Description: "which chunks each document has", MaxBytes: l.DocumentBytes, MaxValueSize: MaxMessage},
+		{Bucket: BucketConfig, Description: "what the fleet has agreed on"},
 	}
 	for i := range buckets {
 		b := &buckets[i]
-		b.History, b.Storage, b.Replicas, b.MaxValueSize = 1, jetstream.FileStorage, l.Replicas, maxValue
+		b.History, b.Storage, b.Replicas = 1, jetstream.FileStorage, l.Replicas
+		if b.MaxValueSize == 0 {
+			b.MaxValueSize = maxValue
+		}
 		if b.MaxBytes == 0 {
 			b.MaxBytes = stateBytes
 		}
@@ -174,7 +183,7 @@ func Buckets(l Limits) []jetstream.KeyValueConfig {
 // publish ("no responders") and not stored for nobody.
 func jobSubjects() []string {
 	var subjects []string
-	for _, kind := range []event.Kind{event.KindIngest, event.KindGenerate} {
+	for _, kind := range event.Kinds() {
 		for _, lane := range event.Lanes() {
 			subjects = append(subjects, event.Address{Kind: kind, Lane: lane, Tenant: "*"}.Subject())
 		}

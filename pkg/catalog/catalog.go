@@ -27,6 +27,9 @@ type Catalog struct {
 	// Tenants gives some tenants a share or a budget; Default is for all others.
 	Tenants []Tenant `yaml:"tenants,omitempty"`
 	Default Tenant   `yaml:"default_tenant,omitempty"`
+	// Collections says how some collections are cut, searched and ranked; see
+	// [Catalog.Collection].
+	Collections []Collection `yaml:"collections,omitempty"`
 
 	content string // hash of the file
 }
@@ -80,6 +83,8 @@ type Dialect struct {
 	Base64 *bool `yaml:"base64,omitempty"`
 	// Rerank is the shape of the rerank endpoint: jina, cohere, tei; "" has none.
 	Rerank string `yaml:"rerank,omitempty"`
+	// Batch is what one embedding or rerank request takes, of models that don't say.
+	Batch Batch `yaml:"batch,omitempty"`
 	// IdempotencyHeader carries the idempotency key; "" sends none.
 	IdempotencyHeader string `yaml:"idempotency_header,omitempty"`
 	// ExtraBody is merged into every chat request.
@@ -169,6 +174,19 @@ type Model struct {
 	// request (a model that can shorten its vectors).
 	Dimensions int  `yaml:"dimensions,omitempty"`
 	Shorten    bool `yaml:"shorten,omitempty"`
+	// StandIn marks an embedding model whose vectors only imitate a model's. They
+	// are for trying Weir out and nothing else: retrieval fuses the lists of words
+	// only.
+	StandIn bool `yaml:"stand_in,omitempty"`
+	// QueryPrefix and PassagePrefix are what an embedding model wants before each
+	// question and each passage, such as "query: " (E5). They are sent as they are,
+	// blanks at the end included. Vectors made with another prefix don't compare: a
+	// change of either needs a migration to a model of another id.
+	QueryPrefix   string `yaml:"query_prefix,omitempty"`
+	PassagePrefix string `yaml:"passage_prefix,omitempty"`
+	// Batch bounds one request to an embedding or rerank model; fields that are 0
+	// take the dialect's.
+	Batch Batch `yaml:"batch,omitempty"`
 	// MaxTokens bounds a completion when the job does not; 0 is 1024, or the
 	// model's output limit if that is less.
 	MaxTokens int `yaml:"max_tokens,omitempty"`
@@ -176,6 +194,13 @@ type Model struct {
 	Fallback []string `yaml:"fallback,omitempty"`
 	// Deprecated is the day (2006-01-02) after which using it is warned of.
 	Deprecated string `yaml:"deprecated,omitempty"`
+}
+
+// Batch bounds what one request for several texts may hold; 0 is no bound.
+type Batch struct {
+	Items  int `yaml:"items,omitempty"`  // texts
+	Tokens int `yaml:"tokens,omitempty"` // of all texts, as the model counts them
+	Bytes  int `yaml:"bytes,omitempty"`  // of all texts
 }
 
 // Context bounds a request in tokens; 0 is unknown.

@@ -59,6 +59,7 @@ func (k *checker) catalog() {
 	k.groups()
 	k.fallbacks()
 	k.tenants()
+	k.collections()
 }
 
 // revision goes into records and a label of a metric.
@@ -86,6 +87,18 @@ func (k *checker) oneOf(path, got string, want ...string) {
 	if !slices.Contains(want, got) {
 		want = slices.DeleteFunc(want, func(s string) bool { return s == "" })
 		k.fail(path, "use one of "+strings.Join(want, ", "), "unknown value %q", got)
+	}
+}
+
+// batch checks the bounds of one request.
+func (k *checker) batch(b Batch, path string) {
+	for _, f := range []struct {
+		name string
+		n    int
+	}{{"items", b.Items}, {"tokens", b.Tokens}, {"bytes", b.Bytes}} {
+		if f.n < 0 || f.n > maxCounting {
+			k.fail(path+"."+f.name, fmt.Sprintf("write 1 to %d, or leave it out", maxCounting), "%d is out of range", f.n)
+		}
 	}
 }
 
@@ -136,6 +149,7 @@ func (k *checker) dialect(d *Dialect, path string) {
 	k.oneOf(path+".done_marker", d.DoneMarker, "required", "optional")
 	k.oneOf(path+".max_tokens_field", d.MaxTokensField, "max_tokens", "max_completion_tokens")
 	k.oneOf(path+".rerank", d.Rerank, "", "jina", "cohere", "tei")
+	k.batch(d.Batch, path+".batch")
 	for i, h := range d.LimitHeaders {
 		at := fmt.Sprintf("%s.limit_headers[%d]", path, i)
 		k.oneOf(at+".dimension", h.Dimension, "rpm", "tpm", "itpm", "otpm", "rpd", "tpd")

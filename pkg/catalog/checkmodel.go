@@ -11,6 +11,7 @@ const (
 	maxDimensions = 65536 // Qdrant's bound
 	maxTotal      = Duration(24 * time.Hour)
 	maxCounting   = 1_000_000_000 // tokens of one call
+	maxPrefix     = 2000          // bytes; the instructions of the usual models have 200 at most
 )
 
 func (k *checker) model(m *Model, path string) {
@@ -149,6 +150,21 @@ func (k *checker) embedding(m *Model, path string) {
 	case m.Mode != ModeEmbedding && (m.Dimensions != 0 || m.Shorten):
 		k.fail(path+".dimensions", "leave dimensions and shorten to embedding models", "a %s model has no vectors", m.Mode)
 	}
+	if m.Mode != ModeEmbedding && m.StandIn {
+		k.fail(path+".stand_in", "leave it to embedding models", "a %s model has no vectors", m.Mode)
+	}
+	if m.Mode != ModeEmbedding && m.Mode != ModeRerank && m.Batch != (Batch{}) {
+		k.fail(path+".batch", "leave it to embedding and rerank models", "a %s model takes one prompt a request", m.Mode)
+	}
+	k.batch(m.Batch, path+".batch")
+	for _, f := range []struct{ name, prefix string }{{"query_prefix", m.QueryPrefix}, {"passage_prefix", m.PassagePrefix}} {
+		switch {
+		case f.prefix != "" && m.Mode != ModeEmbedding:
+			k.fail(path+"."+f.name, "leave it to embedding models", "a %s model has no vectors", m.Mode)
+		case len(f.prefix) > maxPrefix:
+			k.fail(path+"."+f.name, fmt.Sprintf("write at most %d bytes", maxPrefix), "%d bytes", len(f.prefix))
+		}
+	}
 }
 
 // groups checks that the models of one limit group say the same, and gives the
@@ -196,6 +212,8 @@ func (k *checker) fallbacks() {
 				k.fail(path, "fall back to a model of the same mode", "the mode of %s is %s, of %s %s", name, f.Mode, m.ID, m.Mode)
 			case f.Dimensions != m.Dimensions:
 				k.fail(path, "fall back to the same embedding model at another provider", "%s has %d dimensions, %s %d", name, f.Dimensions, m.ID, m.Dimensions)
+			case f.QueryPrefix != m.QueryPrefix || f.PassagePrefix != m.PassagePrefix || f.StandIn != m.StandIn:
+				k.fail(path, "fall back to the same embedding model at another provider", "%s and %s differ in their prefixes or stand_in", name, m.ID)
 			}
 		}
 	}

@@ -53,6 +53,9 @@ func (c *Catalog) ChatModels() []Model { return c.mode(ModeChat) }
 // EmbeddingModels lists the models that embed, in the order of the file.
 func (c *Catalog) EmbeddingModels() []Model { return c.mode(ModeEmbedding) }
 
+// RerankModels lists the models that rerank, in the order of the file.
+func (c *Catalog) RerankModels() []Model { return c.mode(ModeRerank) }
+
 // Embedding finds the embedding model that a setting names. Its vectors' dimensions
 // are known, or it is an error of the setting.
 func (c *Catalog) Embedding(setting, name string) (Model, error) {
@@ -185,7 +188,11 @@ func (m *Model) setDefaults() {
 }
 
 // fill gives a read model the defaults of its zero fields.
-func (m *Model) fill() {
+func (m *Model) fill(d Dialect) {
+	if m.Mode == ModeEmbedding || m.Mode == ModeRerank {
+		b := &m.Batch
+		b.Items, b.Tokens, b.Bytes = cmp.Or(b.Items, d.Batch.Items), cmp.Or(b.Tokens, d.Batch.Tokens), cmp.Or(b.Bytes, d.Batch.Bytes)
+	}
 	if m.MaxTokens == 0 && m.Mode == ModeChat {
 		m.MaxTokens = defaultMaxTokens
 		if m.Context.Output > 0 {

@@ -27,7 +27,8 @@ func Parse(data []byte, now time.Time) (*Catalog, error) {
 		return nil, err
 	}
 	for i := range c.Models {
-		c.Models[i].fill()
+		p, _ := c.Provider(c.Models[i].Provider)
+		c.Models[i].fill(p.Dialect)
 	}
 	(&checker{decoder: d, c: c, now: now}).catalog()
 	if err := d.err(); err != nil {

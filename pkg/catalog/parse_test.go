@@ -140,6 +140,30 @@ func TestMistakes(t *testing.T) {
 		{"fallback of another mode", "fallback: [large]", "fallback: [embed]", 18, "the mode of embed is embedding, of small chat"},
 		{"circle", "    timeouts: {total: 10s}", "    fallback: [cheap]", 18, "fallbacks go in a circle: small -> large -> small"},
 		{"circle of one", "fallback: [large]", "fallback: [cheap]", 18, "small -> small"},
+		{"stand-in for chat", "    aliases: [cheap]", "    stand_in: true", 13, "models[0].stand_in: a chat model has no vectors"},
+		{"prefix for chat", "    aliases: [cheap]", "    query_prefix: q", 13, "models[0].query_prefix: a chat model has no vectors"},
+		{"long prefix", "    dimensions: 384", "    dimensions: 384\n    passage_prefix: " + strings.Repeat("x", 2001), 32, "models[2].passage_prefix: 2001 bytes"},
+		{"batch for chat", "    aliases: [cheap]", "    batch: {items: 2}", 13, "models[0].batch: a chat model takes one prompt a request"},
+		{"negative batch", "    dimensions: 384", "    dimensions: 384\n    batch: {tokens: -1}", 32, "models[2].batch.tokens: -1 is out of range"},
+		{"override batch", "    dialect: openai", "    dialect: openai\n    override: {batch: {items: -2}}", 8, "providers[0].override.batch.items: -2 is out of range"},
+		{"fallback with another prefix", "    dimensions: 384", "    dimensions: 384\n    fallback: [e2]\n  - {id: e2, provider: local, upstream: u, mode: embedding, dimensions: 384, query_prefix: q, price: [{input: 0}]}\n  - id: e3\n    provider: local\n    upstream: u\n    mode: embedding\n    dimensions: 3", 32, "e2 and embed differ in their prefixes"},
+		{"collection without id", "tenants:", "collections: [{top_k: 3}]\ntenants:", 34, "collections[0].id: missing"},
+		{"collection id", "tenants:", "collections: [{id: a.b}]\ntenants:", 34, "collections[0].id: character '.'"},
+		{"collection tenant", "tenants:", "collections: [{id: a, tenant: '*'}]\ntenants:", 34, "collections[0].tenant: character '*'"},
+		{"collection twice", "tenants:", "collections: [{id: a, tenant: t}, {id: a}, {id: a, tenant: t}]\ntenants:", 34, "collections[2]: the same collection as collections[0]"},
+		{"collection field", "tenants:", "collections: [{id: a, topk: 3}]\ntenants:", 34, "collections[0].topk: unknown field (known here: id, tenant, chunk_tokens,"},
+		{"small chunks", "tenants:", "collections: [{id: a, chunk_tokens: 15}]\ntenants:", 34, "collections[0].chunk_tokens: 15 is out of range (write 16 to 8191"},
+		{"no chunks", "tenants:", "collections: [{id: a, chunk_tokens: 0}]\ntenants:", 34, "collections[0].chunk_tokens: 0 is out of range"},
+		{"overlap", "tenants:", "collections: [{id: a, chunk_tokens: 100, chunk_overlap: 51}]\ntenants:", 34, "collections[0].chunk_overlap: 51 is out of range, 0 to 50"},
+		{"fusion", "tenants:", "collections: [{id: a, fusion: sum}]\ntenants:", 34, `collections[0].fusion: unknown value "sum" (use one of dbsf, rrf)`},
+		{"half a weight", "tenants:", "collections: [{id: a, weights: {bm25: 1.5}}]\ntenants:", 34, "collections[0].weights.bm25: weight 1.5 (write a whole number from 1 to 4, or fusion: rrf"},
+		{"no weight", "tenants:", "collections: [{id: a, fusion: rrf, weights: {dense: 0}}]\ntenants:", 34, "collections[0].weights.dense: weight 0"},
+		{"negative weight", "tenants:", "collections: [{id: a, fusion: rrf, weights: {grams: -0.5}}]\ntenants:", 34, "collections[0].weights.grams: weight -0.5"},
+		{"rerank by nothing", "tenants:", "collections: [{id: a, rerank: judge}]\ntenants:", 34, `collections[0].rerank: no rerank model "judge" (write linear, none, or the id`},
+		{"rerank by chat", "tenants:", "collections: [{id: a, rerank: small}]\ntenants:", 34, `collections[0].rerank: no rerank model "small"`},
+		{"rerank without endpoint", "tenants:", "  - {id: judge, provider: main, upstream: u, mode: rerank}\ncollections: [{id: a, rerank: judge}]\ntenants:", 35, "the dialect of main, which has model judge, names no rerank endpoint (write override: {rerank: jina}"},
+		{"top_k", "tenants:", "collections: [{id: a, top_k: 101}]\ntenants:", 34, "collections[0].top_k: 101 is out of range"},
+		{"abstain", "tenants:", "collections: [{id: a, abstain: 40}]\ntenants:", 34, "collections[0].abstain: abstain is 40, want 0 to 1"},
 		{"duplicate tenant", "tenants:", "tenants:\n  - id: acme", 36, `tenants[1].id: "acme" is already the name of tenants[0].id`},
 		{"share", "share: 2", "share: -2", 36, "tenants[0].share: share is -2"},
 		{"zero share", "share: 2", "share: 0", 36, "tenants[0].share: share is 0"},
@@ -221,6 +245,7 @@ func TestHostile(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(good)
+	f.Add(collections)
 	f.Add(string(catalog.DefaultText(func(string) string { return "x" }, "")))
 	f.Add("version: 1\nmodels: [{price: [{tiers: {a: .nan}}]}]")
 	f.Fuzz(func(t *testing.T, text string) {

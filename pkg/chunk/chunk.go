@@ -2,19 +2,27 @@
 // token limit, along the structure of the document. It is pure and
 // deterministic.
 //
-// How it cuts. Headings are hard borders. Within a section whole sentences,
-// list items, table rows and code lines are packed greedily up to the limit. A
-// table or code block that fits into one chunk is never cut; a larger table is
-// cut between rows and its header repeated, larger code between lines. Only a
-// sentence, row or line that is too long alone is cut, at token borders, where
-// possible between words.
+// How it cuts. Headings are hard borders; a heading stands at the start of the
+// first chunk of its section. Within a section whole sentences, list items,
+// table rows and code lines are packed. A table or code block that fits is never
+// cut; a larger table is cut between rows and its header repeated, larger code
+// between lines. Only a sentence, row or line that is too long alone is cut,
+// between words where possible.
 //
-// Each byte is counted twice, once in its piece and once in its finished chunk,
-// so time is linear in the text.
+// A chunk in a long section ends where its content says so, in the last part of
+// the limit, not where the limit does (see packer.border): after an edit the
+// next chunks soon are those of before.
+//
+// Text is counted once, in pieces whose tokens add up exactly ([Counter]), and
+// every border is a border of pieces. So time is linear in the text, and
+// Chunk.Tokens exact.
 package chunk
 
 import (
 	"fmt"
+	"iter"
+	"sort"
+	"strings"
 
 	"github.com/weir-dev/weir/pkg/parse"
 )
@@ -25,16 +33,20 @@ const MinTokens = 16
 // Counter counts and cuts text in the tokens of the embedding model. A
 // tokens.Counter is one.
 type Counter interface {
-	// Count returns the number of tokens of text, at most len(text).
-	Count(text string) int
-	// Split cuts text into pieces of at most limit tokens, at rune borders; a
-	// piece of one rune may be larger. The pieces joined are text.
+	// Pieces yields the ends of the smallest pieces of text that can be counted
+	// alone and the tokens of each, at most their bytes: those of any
+	// neighbouring pieces together are the sum. A line end after a letter, digit
+	// or blank ends a piece, unless a line end follows.
+	Pieces(text string) iter.Seq2[int, int]
+	// Split cuts text into parts of at most limit tokens, at rune borders; one
+	// of a single rune may be larger. The parts joined are text.
 	Split(text string, limit int) []string
 }
 
 // Options says how to cut.
 type Options struct {
-	// MaxTokens is the hard limit on Chunk.EmbedText, at least MinTokens.
+	// MaxTokens is the hard limit on Chunk.EmbedText, at least MinTokens. Only a
+	// single rune of more tokens exceeds it.
 	MaxTokens int
 	// Overlap is how many tokens at most, in whole sentences, are repeated from
 	// the chunk before within a section; 0 is none, at most MaxTokens/2. Code
@@ -64,11 +76,11 @@ func (o Options) Validate() error {
 
 // Chunk is a part of a document.
 type Chunk struct {
-	// Text is Document.Text[Start:End], without white space around it.
+	// Text is Document.Text[Start:End].
 	Text string
-	// Prefix is what the chunk needs to be understood alone: title and heading
-	// path on one line, and the header of a table cut before. It may be "";
-	// else it ends in a newline.
+	// Prefix is what the chunk needs to be understood alone: on one line title
+	// and heading path, but for the headings at the start of Text, and the
+	// header of a table cut before. It may be ""; else it ends in a newline.
 	Prefix string
 	// Start and End are byte offsets into Document.Text of Text, the overlap
 	// included.
@@ -78,18 +90,20 @@ type Chunk struct {
 	Overlap int
 	// Section is the heading path of the text. Chunks share it: don't write.
 	Section []string
-	// Tokens is the number of tokens of EmbedText, never over the limit.
+	// FirstPage and LastPage are the numbers of the pages Text begins and ends
+	// on; 0 if the document has none.
+	FirstPage, LastPage int
+	// Tokens is the number of tokens of EmbedText.
 	Tokens int
 }
 
 // EmbedText returns what to embed: the prefix and the text.
 func (c Chunk) EmbedText() string { return c.Prefix + c.Text }
 
-// Split cuts a document. The chunks are in order and hold every byte of the
-// text that is not white space, except rules and headings; a heading is held by
-// the prefixes of its section, and by the text only if it is too long for them
-// or the document is nothing but headings. Split fails for invalid options and
-// for blocks that are out of order or out of the text.
+// Split cuts a document. The chunks are in order and, each without its overlap,
+// joined are the text, every byte of it; text of nothing but white space has
+// none. Split fails for invalid options and for blocks that are out of order or
+// out of the text.
 func Split(doc parse.Document, opt Options) ([]Chunk, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
@@ -97,17 +111,16 @@ func Split(doc parse.Document, opt Options) ([]Chunk, error) {
 	if err := checkBlocks(doc); err != nil {
 		return nil, err
 	}
-	s := newSplitter(doc, opt)
-	for _, sec := range sections(doc.Blocks) {
-		s.section(sec)
+	if strings.TrimSpace(doc.Text) == "" {
+		return nil, nil
 	}
-	if len(s.chunks) == 0 { // nothing but headings
-		s.section(section{blocks: doc.Blocks, headings: true})
-	}
-	return s.chunks, nil
+	p := newPacker(doc, opt)
+	p.document()
+	setPages(p.chunks, doc.Pages)
+	return p.chunks, nil
 }
 
-// checkBlocks checks what parse.Parse promises and the splitter relies on.
+// checkBlocks checks what parse.Parse promises and the packer relies on.
 func checkBlocks(doc parse.Document) error {
 	pos := 0
 	for i, b := range doc.Blocks {
@@ -119,23 +132,17 @@ func checkBlocks(doc parse.Document) error {
 	return nil
 }
 
-// section is a run of blocks with one heading path.
-type section struct {
-	path     []string
-	blocks   []parse.Block // the heading, if there is one, is the first
-	headings bool          // headings are text
-}
-
-// sections cuts blocks before every heading.
-func sections(blocks []parse.Block) []section {
-	var out []section
-	for start := 0; start < len(blocks); {
-		end := start + 1
-		for end < len(blocks) && blocks[end].Kind != parse.Heading {
-			end++
-		}
-		out = append(out, section{path: blocks[start].Section, blocks: blocks[start:end]})
-		start = end
+// setPages sets the pages of chunks. pages are in order.
+func setPages(chunks []Chunk, pages []parse.Page) {
+	if len(pages) == 0 {
+		return
 	}
-	return out
+	number := func(offset int) int { // of the last page that begins at offset or before
+		i := sort.Search(len(pages), func(i int) bool { return pages[i].Start > offset })
+		return pages[max(0, i-1)].Number
+	}
+	for i := range chunks {
+		c := &chunks[i]
+		c.FirstPage, c.LastPage = number(c.Start), number(c.End-1)
+	}
 }

@@ -1,6 +1,7 @@
 package chunk_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/weir-dev/weir/pkg/chunk"
@@ -9,7 +10,7 @@ import (
 )
 
 func ExampleSplit() {
-	doc, err := parse.Parse(parse.Input{Name: "guide.md", Data: []byte("# Guide\n\nHello.\n\n## Use\n\nRun it.\n")})
+	doc, err := parse.Parse(context.Background(), parse.Input{Name: "guide.md", Data: []byte("# Guide\n\nHello.\n\n## Use\n\nRun it.\n")})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -28,6 +29,6 @@ func ExampleSplit() {
 		fmt.Printf("%q %q [%d:%d] %d tokens\n", c.Prefix, c.Text, c.Start, c.End, c.Tokens)
 	}
 	// Output:
-	// "Guide\n\n" "Hello." [9:15] 4 tokens
-	// "Guide > Use\n\n" "Run it." [25:32] 7 tokens
+	// "" "# Guide\n\nHello.\n\n" [0:17] 5 tokens
+	// "Guide\n\n" "## Use\n\nRun it.\n" [17:33] 8 tokens
 }

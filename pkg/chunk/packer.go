@@ -1,147 +1,253 @@
 package chunk
 
 import (
-	"strings"
-	"unicode"
+	"slices"
+
+	"github.com/weir-dev/weir/pkg/parse"
 )
 
-// packer fills chunks with the atoms of one section.
+// header is the header of a table.
+type header struct {
+	text   string // ends in a line end
+	tokens int
+}
+
+// atom is a part of the text that is packed whole. The atoms of a document tile
+// it: an atom holds the white space after it.
+type atom struct {
+	start, end int // bytes in Document.Text
+	tokens     int
+	header     *header      // what a chunk that begins here must repeat, nil for nothing
+	begins     *parse.Block // the heading it begins with, nil for none
+	heading    bool         // of a heading
+	repeat     bool         // may be overlap
+	content    bool         // worth a chunk: neither a heading nor a rule nor white space
+	blockEnd   bool         // the last of its block
+	solo       bool         // part of a piece too long for a chunk; tokens are not exact
+}
+
+// packer fills the chunks of one document with its atoms.
 type packer struct {
-	*splitter
-	sec    section
-	prefix prefix
-	budget int // tokens beside the prefix
-	first  int // index of the section's first chunk
+	doc    parse.Document
+	opt    Options
+	title  string
+	counts map[string]int // tokens of prefixes and their parts
+	chunks []Chunk
+	path   []string // of the section
+	base   prefix   // of a chunk in the middle of the section
 
-	atomsIn []atom // the open chunk
-	sum     int    // its tokens beside the prefix
-	tail    []atom // the atoms of the chunk before: where overlap comes from
+	open   []atom   // the open chunk, overlap first
+	fresh  int      // its first atom that is not overlap
+	sum    int      // its tokens beside the prefix
+	prefix prefix   // its prefix
+	within []string // its section
+	tail   []atom   // the chunk before, where overlap comes from
+	solo   bool     // the chunk before is of solo atoms
+
+	ends  []int  // buffers of atoms.go
+	marks []mark //
+	atoms []atom //
+	at    cutting
+	total int // of tokensUpTo
+	most  int //
+	// Methods as values, made once: takePiece and addPiece.
+	take, addUp func(end, tokens int) bool
 }
 
-// add packs an atom, closing the open chunk first when it doesn't fit.
-func (p *packer) add(a atom) {
-	if len(p.atomsIn) > 0 && p.sum+a.tokens > p.budget {
-		p.flush()
+func isHeading(a atom) bool { return a.heading }
+
+func newPacker(doc parse.Document, opt Options) *packer {
+	p := &packer{doc: doc, opt: opt, counts: map[string]int{}, title: oneLine(doc.Title),
+		chunks: make([]Chunk, 0, len(doc.Text)/(2*opt.MaxTokens)+1), marks: make([]mark, 0, min(len(doc.Text), 256))}
+	p.take, p.addUp = p.takePiece, p.addPiece
+	return p
+}
+
+// document packs all blocks.
+func (p *packer) document() {
+	blocks := p.doc.Blocks
+	if len(blocks) == 0 {
+		blocks = []parse.Block{{Kind: parse.Paragraph, End: len(p.doc.Text)}}
 	}
-	if len(p.atomsIn) == 0 {
-		if !a.content {
-			return
+	pos := 0
+	for i, b := range blocks {
+		next := len(p.doc.Text)
+		if i+1 < len(blocks) {
+			next = blocks[i+1].Start
 		}
-		p.open(a)
+		if pos >= next { // a piece of the text reaches over the block
+			continue
+		}
+		if i == 0 || b.Kind == parse.Heading || !slices.Equal(b.Section, p.path) {
+			p.enter(b)
+		}
+		b.Start = pos
+		pos = p.block(b, next)
 	}
-	p.atomsIn = append(p.atomsIn, a)
-	p.sum += a.tokens
-	if a.closes {
+	p.finish()
+}
+
+// enter begins the section of b. What has no content yet stays open for a
+// heading.
+func (p *packer) enter(b parse.Block) {
+	if b.Kind != parse.Heading || p.hasContent() {
 		p.flush()
+	}
+	for _, a := range p.open[:p.fresh] {
+		p.sum -= a.tokens
+	}
+	p.open, p.fresh, p.tail = p.open[p.fresh:], 0, p.tail[:0]
+	p.path = b.Section
+	p.base = p.pathPrefix(nil)
+}
+
+// hasContent reports whether the open chunk is worth one.
+func (p *packer) hasContent() bool {
+	return slices.ContainsFunc(p.open[p.fresh:], func(a atom) bool { return a.content })
+}
+
+// add packs an atom, closing the open chunk first when it does not fit.
+func (p *packer) add(a atom) {
+	switch {
+	case a.solo:
+		p.flush()
+		p.emitSolo(a)
+		return
+	case a.heading:
+		p.addHeading(a)
+		return
+	case len(p.open) > 0 && p.prefix.tokens+p.sum+a.tokens > p.opt.MaxTokens:
+		p.cutOpen(a)
+	case len(p.open) == 0:
+		p.begin(nil, a)
+	}
+	p.push(a)
+}
+
+func (p *packer) push(a atom) {
+	p.open = append(p.open, a)
+	p.sum += a.tokens
+}
+
+// addHeading packs a heading behind the headings that wait for content.
+func (p *packer) addHeading(a atom) {
+	with := p.headingPrefix(append(p.open, a))
+	if len(p.open) > 0 && with.tokens+p.sum+a.tokens > p.opt.MaxTokens {
+		p.flush()
+		p.tail = p.tail[:0]
+		with = p.headingPrefix([]atom{a})
+	}
+	if with.tokens+p.sum+a.tokens > p.opt.MaxTokens {
+		with = prefix{}
+	}
+	p.prefix, p.within = with, p.path
+	p.push(a)
+}
+
+// cutOpen closes the open chunk at its best border and opens one with what is
+// left of it, so that a fits.
+func (p *packer) cutOpen(a atom) {
+	at := p.border(a)
+	left := p.open[at:]
+	p.emit(p.open[:at])
+	free := p.tail[:0]
+	p.tail, p.open = p.open[:at], free
+	p.begin(left, a)
+}
+
+// begin opens a chunk of some atoms, with as much overlap as fits if a follows.
+// A row of a table has its header instead.
+func (p *packer) begin(atoms []atom, a atom) {
+	first, need := a, a.tokens
+	if len(atoms) > 0 {
+		first = atoms[0]
+	}
+	for _, b := range atoms {
+		need += b.tokens
+	}
+	p.open, p.fresh, p.sum, p.within = p.open[:0], 0, 0, p.path
+	if first.header == nil {
+		room := min(p.opt.Overlap, p.opt.MaxTokens-p.base.tokens-need)
+		for _, b := range p.overlap(first.start, room) {
+			p.push(b)
+		}
+		p.fresh = len(p.open)
+	}
+	for _, b := range atoms {
+		p.push(b)
+	}
+	if p.fresh > 0 {
+		first = p.open[0]
+	}
+	if p.prefix = p.startPrefix(first); slices.ContainsFunc(atoms, isHeading) {
+		p.prefix = p.headingPrefix(atoms)
+	}
+	if p.prefix.tokens+p.sum+a.tokens > p.opt.MaxTokens { // longer without the headings
+		p.prefix = prefix{}
 	}
 }
 
-// open begins a chunk whose first new atom is a: with the header of its table,
-// else with as much overlap as fits.
-func (p *packer) open(a atom) {
-	p.sum = 0
-	if a.header != nil {
-		p.sum = a.header.tokens
-		return
-	}
-	room := min(p.opt.Overlap, p.budget-a.tokens)
-	i, next := len(p.tail), a.start
-	for i > 0 && p.overlaps(p.tail[i-1], next) && p.sum+p.tail[i-1].tokens <= room {
+// overlap returns the last atoms before the offset next that may be repeated in
+// at most room tokens: never the whole chunk before, and no white space first.
+func (p *packer) overlap(next, room int) []atom {
+	i := len(p.tail)
+	for i > 1 && p.tail[i-1].repeat && p.tail[i-1].end == next && p.tail[i-1].tokens <= room {
 		i--
-		p.sum += p.tail[i].tokens
 		next = p.tail[i].start
+		room -= p.tail[i].tokens
 	}
 	for i < len(p.tail) && !p.tail[i].content {
-		p.sum -= p.tail[i].tokens
 		i++
 	}
-	p.atomsIn = append(p.atomsIn, p.tail[i:]...)
-}
-
-// overlaps reports whether a, which must end at next, may be repeated: not if
-// it begins the chunk before, which would then be of no use.
-func (p *packer) overlaps(a atom, next int) bool {
-	return a.repeat && a.end == next && len(p.chunks) > p.first && a.start > p.chunks[len(p.chunks)-1].Start
+	return p.tail[i:]
 }
 
 // flush closes the open chunk.
 func (p *packer) flush() {
-	if len(p.atomsIn) == 0 {
-		return
+	if len(p.open) > p.fresh {
+		p.emit(p.open)
 	}
-	p.emit(p.atomsIn)
-	p.tail, p.atomsIn = p.atomsIn, nil
+	free := p.tail[:0]
+	p.tail, p.open, p.fresh, p.sum = p.open, free, 0, 0
 }
 
-// emit appends the chunk of some atoms, less at their end what has no content.
-// Should the whole have more tokens than its parts, it is cut again.
+// finish closes the last chunk. Headings without content go with the chunk
+// before if they fit.
+func (p *packer) finish() {
+	if n := len(p.chunks); n > 0 && len(p.open) > 0 && !p.hasContent() && !p.solo {
+		last, fresh := &p.chunks[n-1], p.open[p.fresh:]
+		sum := last.Tokens
+		for _, a := range fresh {
+			sum += a.tokens
+		}
+		if sum <= p.opt.MaxTokens {
+			last.End, last.Tokens = fresh[len(fresh)-1].end, sum
+			last.Text = p.doc.Text[last.Start:last.End]
+			return
+		}
+	}
+	p.flush()
+}
+
+// emit appends the chunk of the first atoms of the open chunk.
 func (p *packer) emit(atoms []atom) {
-	for len(atoms) > 0 && !atoms[len(atoms)-1].content {
-		atoms = atoms[:len(atoms)-1]
+	c := Chunk{Prefix: p.prefix.text, Start: atoms[0].start, End: atoms[len(atoms)-1].end, Section: p.within, Tokens: p.prefix.tokens}
+	c.Text, c.Overlap = p.doc.Text[c.Start:c.End], atoms[p.fresh].start-c.Start
+	for _, a := range atoms {
+		c.Tokens += a.tokens
 	}
-	if len(atoms) == 0 {
-		return
-	}
-	c := p.chunk(atoms)
-	if c.Tokens <= p.opt.MaxTokens {
-		if p.fresh(c) {
-			p.chunks = append(p.chunks, c)
-		}
-		return
-	}
-	if n := len(atoms); n > 1 {
-		cut := n - max(1, n/8)
-		p.emit(atoms[:cut])
-		p.emit(atoms[cut:])
-		return
-	}
-	p.emitLong(atoms[0], c)
+	p.chunks, p.solo = append(room(p.chunks), c), false
 }
 
-// emitLong appends the chunks of one atom whose chunk c is over the limit.
-func (p *packer) emitLong(a atom, c Chunk) {
-	pieces := p.cutAtom(a, max(1, a.tokens/2))
-	if len(pieces) > 1 {
-		for _, b := range pieces {
-			p.emit([]atom{b})
-		}
-		return
+// emitSolo appends the chunk of a solo atom, without a prefix if the two do not
+// go together.
+func (p *packer) emitSolo(a atom) {
+	c := Chunk{Text: p.doc.Text[a.start:a.end], Prefix: p.base.text, Start: a.start, End: a.end, Section: p.path}
+	if a.header != nil {
+		c.Prefix += a.header.text
 	}
-	c.Prefix = "" // a single rune
-	c.Tokens = p.opt.Counter.Count(c.Text)
-	p.chunks = append(p.chunks, c)
-}
-
-// fresh reports whether c holds anything the chunk before doesn't.
-func (p *packer) fresh(c Chunk) bool {
-	return len(p.chunks) == p.first || c.End > p.chunks[len(p.chunks)-1].End
-}
-
-// chunk makes the chunk of some atoms.
-func (p *packer) chunk(atoms []atom) Chunk {
-	start, end := trim(p.doc.Text, atoms[0].start, atoms[len(atoms)-1].end)
-	c := Chunk{Text: p.doc.Text[start:end], Prefix: p.prefix.text, Start: start, End: end, Section: p.sec.path}
-	if h := atoms[0].header; h != nil {
-		c.Prefix += h.text
+	if c.Tokens = p.tokens(c.EmbedText()); c.Tokens > p.opt.MaxTokens {
+		c.Prefix, c.Tokens = "", p.tokens(c.Text)
 	}
-	if len(p.chunks) > p.first {
-		c.Overlap = max(0, min(p.chunks[len(p.chunks)-1].End, end)-start)
-	}
-	c.Tokens = p.opt.Counter.Count(c.EmbedText())
-	return c
-}
-
-// trim returns the range without white space around it, but keeps the
-// indentation of its first line.
-func trim(text string, start, end int) (from, to int) {
-	s := text[start:end]
-	to = start + len(strings.TrimRightFunc(s, unicode.IsSpace))
-	lead := len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace))
-	if i := strings.LastIndexByte(s[:lead], '\n'); i >= 0 {
-		return start + i + 1, to
-	}
-	if start > 0 && text[start-1] != '\n' {
-		return start + lead, to
-	}
-	return start, to
+	p.chunks, p.solo, p.tail = append(room(p.chunks), c), true, p.tail[:0]
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/manifest"
 )
 
 // ErrNoResult says that a job has no result (yet): it is unknown, waiting or
@@ -22,8 +23,9 @@ var ErrNoResult = errors.New("no result")
 
 // Client talks to a Weir over one connection.
 type Client struct {
-	bus *bus.Bus
-	now func() time.Time
+	bus  *bus.Bus
+	rows *manifest.Rows
+	now  func() time.Time
 }
 
 // New returns a client over nc. It does no I/O.
@@ -32,7 +34,7 @@ func New(nc *nats.Conn) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{bus: b, now: time.Now}, nil
+	return &Client{bus: b, rows: manifest.NewRows(b), now: time.Now}, nil
 }
 
 // Generate submits a generate job of tenant and returns its id, a new one when
@@ -49,6 +51,36 @@ func (c *Client) Generate(ctx context.Context, tenant string, job event.Generate
 // Ingest submits an ingest job of tenant and returns its id, as Generate does.
 func (c *Client) Ingest(ctx context.Context, tenant string, job event.IngestJob) (string, error) {
 	addr, err := c.address(event.KindIngest, tenant, &job.Envelope)
+	if err != nil {
+		return "", err
+	}
+	return job.ID, c.submit(ctx, addr, job.ID, job)
+}
+
+// Delete submits a job that removes a document and returns its id, as Generate
+// does.
+func (c *Client) Delete(ctx context.Context, tenant string, job event.DeleteJob) (string, error) {
+	addr, err := c.address(event.KindDelete, tenant, &job.Envelope)
+	if err != nil {
+		return "", err
+	}
+	return job.ID, c.submit(ctx, addr, job.ID, job)
+}
+
+// Verify submits a job that compares what is stored with what should be, and
+// returns its id, as Generate does.
+func (c *Client) Verify(ctx context.Context, tenant string, job event.VerifyJob) (string, error) {
+	addr, err := c.address(event.KindVerify, tenant, &job.Envelope)
+	if err != nil {
+		return "", err
+	}
+	return job.ID, c.submit(ctx, addr, job.ID, job)
+}
+
+// Reindex submits a job that has documents cut anew and returns its id, as
+// Generate does.
+func (c *Client) Reindex(ctx context.Context, tenant string, job event.ReindexJob) (string, error) {
+	addr, err := c.address(event.KindReindex, tenant, &job.Envelope)
 	if err != nil {
 		return "", err
 	}

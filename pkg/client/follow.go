@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/bus"
@@ -159,4 +160,21 @@ func (d *dispatcher) restart() {
 		d.f.Restart()
 	}
 	d.shown.Reset()
+}
+
+// Lives calls fn with the events in the lives of all of a tenant's jobs, from now
+// on until the returned function is called.
+func (c *Client) Lives(tenant string, fn func(event.Life)) (stop func(), err error) {
+	if err := event.CheckName("tenant", tenant); err != nil {
+		return nil, err
+	}
+	sub, err := c.bus.Conn().Subscribe(event.LifeSubject(tenant, "*"), func(msg *nats.Msg) {
+		if life, err := event.Decode[event.Life](msg.Data); err == nil {
+			fn(life)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribing to events: %w", err)
+	}
+	return func() { sub.Unsubscribe() }, nil //nolint:errcheck // the connection may be gone
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // DecodeGenerateJob reads and checks a job published to subject.
@@ -28,6 +29,36 @@ func DecodeIngestJob(subject string, data []byte) (IngestJob, error) {
 	return j, j.validate()
 }
 
+// DecodeDeleteJob reads and checks a job published to subject.
+func DecodeDeleteJob(subject string, data []byte) (DeleteJob, error) {
+	var j DeleteJob
+	if err := decodeJob(subject, data, &j, &j.Envelope); err != nil {
+		return j, err
+	}
+	return j, errors.Join(CheckName("collection", j.Collection), CheckName("document", j.Document), checkDocumentVersion("version", j.Version))
+}
+
+// DecodeVerifyJob reads and checks a job published to subject.
+func DecodeVerifyJob(subject string, data []byte) (VerifyJob, error) {
+	var j VerifyJob
+	if err := decodeJob(subject, data, &j, &j.Envelope); err != nil || j.Collection == "" {
+		return j, err
+	}
+	return j, CheckName("collection", j.Collection)
+}
+
+// DecodeReindexJob reads and checks a job published to subject.
+func DecodeReindexJob(subject string, data []byte) (ReindexJob, error) {
+	var j ReindexJob
+	if err := decodeJob(subject, data, &j, &j.Envelope); err != nil {
+		return j, err
+	}
+	if err := CheckName("collection", j.Collection); err != nil || j.Document == "" {
+		return j, err
+	}
+	return j, CheckName("document", j.Document)
+}
+
 // Decode reads a message between stages and checks its version.
 func Decode[T versioned](data []byte) (T, error) {
 	var msg T
@@ -40,12 +71,16 @@ func Decode[T versioned](data []byte) (T, error) {
 // versioned is any message.
 type versioned interface{ version() int }
 
-func (e Envelope) version() int     { return e.V }
-func (r Result) version() int       { return r.V }
-func (l Life) version() int         { return l.V }
-func (t Token) version() int        { return t.V }
-func (r EmbedRequest) version() int { return r.V }
-func (r EmbedReply) version() int   { return r.V }
+func (e Envelope) version() int      { return e.V }
+func (r Result) version() int        { return r.V }
+func (l Life) version() int          { return l.V }
+func (t Token) version() int         { return t.V }
+func (r EmbedRequest) version() int  { return r.V }
+func (r EmbedReply) version() int    { return r.V }
+func (r QueryRequest) version() int  { return r.V }
+func (r QueryReply) version() int    { return r.V }
+func (r RerankRequest) version() int { return r.V }
+func (r RerankReply) version() int   { return r.V }
 
 // versionOr returns the error of an unknown version, if that is what data has,
 // or err: a later version may have other types in known fields.
@@ -157,17 +192,74 @@ func (j *GenerateJob) validate() error {
 	if t := j.Temperature; t != nil && (*t < 0 || *t > 2) {
 		return Invalid("temperature", "use 0 to 2", "got %g", *t)
 	}
-	return j.RAG.validate()
+	return j.RAG.Validate()
 }
 
-func (r *RAG) validate() error {
+// Validate checks what retrieval is asked for; nil asks for nothing.
+func (r *RAG) Validate() error {
 	if r == nil {
 		return nil
 	}
 	if r.TopK < 0 || r.TopK > MaxTopK {
 		return Invalid("rag.top_k", fmt.Sprintf("use 1 to %d", MaxTopK), "got %d", r.TopK)
 	}
+	if a := r.Abstain; a != nil && (*a < 0 || *a > 1) {
+		return Invalid("rag.abstain", "use 0 (never) to 1", "got %g", *a)
+	}
+	if err := checkNames("rag.readers", r.Readers); err != nil {
+		return err
+	}
+	if err := checkMetadata("rag.filter", r.Filter); err != nil {
+		return err
+	}
 	return CheckName("rag.collection", r.Collection)
+}
+
+// Bounds of a document's access list, metadata, source, title, URL and media type.
+const (
+	MaxField         = 8 << 10 // bytes; URLs of 8 kB are the longest that servers take
+	MaxACL           = 256
+	MaxMetadata      = 64
+	MaxMetadataBytes = 16 << 10
+)
+
+// checkNames checks the names of an access list or of a reader: "*" is reserved.
+func checkNames(field string, names []string) error {
+	if len(names) > MaxACL {
+		return Invalid(field, fmt.Sprintf("use at most %d names; groups keep lists short", MaxACL), "has %d names", len(names))
+	}
+	for i, name := range names {
+		if name == "" || name == "*" || len(name) > 256 || !utf8.ValidString(name) {
+			return Invalid(fmt.Sprintf("%s[%d]", field, i), `use 1 to 256 bytes of UTF-8 that are not "*"`, "got %q", name)
+		}
+	}
+	return nil
+}
+
+// checkMetadata bounds metadata, or a filter on it.
+func checkMetadata(field string, m map[string]string) error {
+	size := 0
+	for k, v := range m {
+		if k == "" || len(k) > 256 || !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return Invalid(field, "use keys of 1 to 256 bytes, and UTF-8", "has the key %q", k)
+		}
+		size += len(k) + len(v)
+	}
+	if len(m) > MaxMetadata || size > MaxMetadataBytes {
+		return Invalid(field, fmt.Sprintf("use at most %d keys and %d bytes", MaxMetadata, MaxMetadataBytes), "has %d keys and %d bytes", len(m), size)
+	}
+	return nil
+}
+
+// maxDocumentVersion is the first version that a float64, in which stores keep
+// numbers, can't tell from the next.
+const maxDocumentVersion = 1 << 53
+
+func checkDocumentVersion(field string, v int64) error {
+	if v < 0 || v >= maxDocumentVersion {
+		return Invalid(field, "use 1 to 2^53-1, or leave it out", "got %d", v)
+	}
+	return nil
 }
 
 // MaxAttempts bounds the model calls a job may ask for.
@@ -180,16 +272,44 @@ func (j *IngestJob) validate() error {
 	if err := CheckName("collection", j.Collection); err != nil {
 		return err
 	}
-	if err := CheckName("document.id", j.Document.ID); err != nil {
+	return j.Document.validate()
+}
+
+// validate checks a document and names one that has no id.
+func (d *Document) validate() error {
+	if d.Source == "" {
+		d.Source = d.URL
+	}
+	if d.ID == "" && d.Source != "" {
+		d.ID = DocumentID(d.Source)
+	}
+	if err := CheckName("document.id", d.ID); err != nil {
 		return err
 	}
-	if j.Document.Text == "" && len(j.Document.Data) == 0 {
-		return Invalid("document", "set document.text, or document.data in base64", "has no content")
+	contents := 0
+	for _, set := range []bool{d.Text != "", len(d.Data) > 0, d.URL != ""} {
+		if set {
+			contents++
+		}
 	}
-	if j.Document.Text != "" && len(j.Document.Data) > 0 {
-		return Invalid("document", "set document.text or document.data", "has both text and data")
+	switch {
+	case contents == 0:
+		return Invalid("document", "set document.text, document.data in base64, or document.url", "has no content")
+	case contents > 1:
+		return Invalid("document", "set one of document.text, document.data and document.url", "has more than one of text, data and url")
 	}
-	return nil
+	for _, f := range []struct{ name, text string }{{"url", d.URL}, {"source", d.Source}, {"title", d.Title}, {"media_type", d.MediaType}} {
+		if n := len(f.text); n > MaxField {
+			return Invalid("document."+f.name, fmt.Sprintf("use at most %d bytes: each chunk is stored with it", MaxField), "has %d bytes", n)
+		}
+	}
+	if err := checkNames("document.acl", d.ACL); err != nil {
+		return err
+	}
+	if err := checkMetadata("document.metadata", d.Metadata); err != nil {
+		return err
+	}
+	return checkDocumentVersion("document.version", d.Version)
 }
 
 func checkVersion(v int) error {

@@ -112,6 +112,8 @@ func TestDecodeIngestJob(t *testing.T) {
 		{"both", `{"v":1,"collection":"docs","document":{"id":"d1","text":"x","data":"eA=="}}`, "document"},
 		{"no base64", `{"v":1,"collection":"docs","document":{"id":"d1","data":"!!"}}`, "document.data"},
 		{"data as number", `{"v":1,"collection":"docs","document":{"id":"d1","data":5}}`, "document.data"},
+		{"long source", `{"v":1,"collection":"docs","document":{"id":"d1","text":"x","source":"` + strings.Repeat("x", event.MaxField+1) + `"}}`, "document.source"},
+		{"long title", `{"v":1,"collection":"docs","document":{"id":"d1","text":"x","title":"` + strings.Repeat("x", event.MaxField+1) + `"}}`, "document.title"},
 		{"metadata as list", `{"v":1,"collection":"docs","document":{"id":"d1","text":"x","metadata":[1]}}`, "document.metadata"},
 	} {
 		_, err := event.DecodeIngestJob(subject, []byte(c.body))

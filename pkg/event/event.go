@@ -19,9 +19,15 @@ type Kind string
 
 // The kinds of jobs.
 const (
-	KindIngest   Kind = "ingest"
-	KindGenerate Kind = "generate"
+	KindIngest   Kind = "ingest"   // store a document
+	KindDelete   Kind = "delete"   // remove a document
+	KindVerify   Kind = "verify"   // compare the vector store with the manifest
+	KindReindex  Kind = "reindex"  // cut documents anew from their stored text
+	KindGenerate Kind = "generate" // answer
 )
+
+// Kinds lists all kinds.
+func Kinds() []Kind { return []Kind{KindIngest, KindDelete, KindVerify, KindReindex, KindGenerate} }
 
 // Lane is a job's priority class: interactive jobs have workers of their own,
 // so a deep batch backlog never delays them.
@@ -78,6 +84,15 @@ type RAG struct {
 	Collection string `json:"collection"`
 	// TopK is how many chunks the model is shown; 0 takes the router's default.
 	TopK int `json:"top_k,omitempty"`
+	// Readers are the names (user, groups) the reader answers to: a document with
+	// an access list is found only if one of them is on it.
+	Readers []string `json:"readers,omitempty"`
+	// Filter must equal the documents' metadata, key by key.
+	Filter map[string]string `json:"filter,omitempty"`
+	// Abstain answers "I don't know." without asking a model when the passages
+	// found cover less than this part of the question's words (0 to 1); nil takes
+	// the router's default.
+	Abstain *float64 `json:"abstain,omitempty"`
 }
 
 // IngestJob stores one document in a collection.
@@ -87,45 +102,91 @@ type IngestJob struct {
 	Document   Document `json:"document"`
 }
 
-// Document is a source document: exactly one of Text and Data is set.
+// DeleteJob removes one document from a collection.
+type DeleteJob struct {
+	Envelope
+	Collection string `json:"collection"`
+	Document   string `json:"document"` // id
+	// Version as in Document.
+	Version int64 `json:"version,omitempty"`
+}
+
+// VerifyJob compares what is stored with the manifest.
+type VerifyJob struct {
+	Envelope
+	// Collection narrows it to one; "" is all of the tenant's.
+	Collection string `json:"collection,omitempty"`
+	// Fix removes what belongs to no document and has documents with missing
+	// chunks read again at the next ingest.
+	Fix bool `json:"fix,omitempty"`
+}
+
+// ReindexJob has documents read again: those that came from a URL from there, the
+// others from the text that is stored. It ends when their ingest jobs are
+// submitted.
+type ReindexJob struct {
+	Envelope
+	Collection string `json:"collection"`
+	// Document names one; "" is all of the collection's.
+	Document string `json:"document,omitempty"`
+}
+
+// Document is a source document: exactly one of Text, Data and URL is set.
 type Document struct {
+	// ID names it in its collection; "" makes one of URL or Source.
 	ID string `json:"id"`
 	// Source is where it came from (path or URL); shown in citations.
 	Source string `json:"source,omitempty"`
 	// Title overrides the title found in the document.
 	Title string `json:"title,omitempty"`
 	// MediaType such as text/markdown; "" detects from Source and content.
-	MediaType string            `json:"media_type,omitempty"`
-	Text      string            `json:"text,omitempty"`
-	Data      []byte            `json:"data,omitempty"` // base64 in JSON
-	Metadata  map[string]string `json:"metadata,omitempty"`
+	MediaType string `json:"media_type,omitempty"`
+	Text      string `json:"text,omitempty"`
+	Data      []byte `json:"data,omitempty"` // base64 in JSON
+	// URL is fetched by the ingestor (http or https).
+	URL      string            `json:"url,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// ACL lists the names (users, groups) that may read it; empty is everybody in
+	// the tenant.
+	ACL []string `json:"acl,omitempty"`
+	// Version orders the document's states when the source knows better than the
+	// order of the jobs: a lower one never replaces a higher one. 0 takes the
+	// microsecond at which the job was stored. Use it for all jobs of a document
+	// or for none.
+	Version int64 `json:"version,omitempty"`
 }
 
-// ChunkBatch carries a document's chunks from the ingestor to the embedder.
+// ChunkBatch carries chunks of a document from the ingestor to the embedder: those
+// that are new in this version. A batch without chunks only has the embedder
+// finish what the manifest says is left to do.
 type ChunkBatch struct {
 	Envelope
+	Kind       Kind   `json:"kind"` // of the job: ingest or delete
 	Collection string `json:"collection"`
 	// Document is the source without its text.
 	Document Document `json:"document"`
-	// DocumentVersion orders the document's states: the microsecond at which
-	// the intake stream stored the job.
+	// DocumentVersion orders the document's states.
 	DocumentVersion int64   `json:"document_version"`
 	Model           string  `json:"model"` // embedding model
+	Batch           int     `json:"batch"` // from 0, as in the manifest
 	Chunks          []Chunk `json:"chunks"`
-	Bytes           int     `json:"bytes"` // size of the document's text
 	Receipt         Receipt `json:"receipt"`
 }
+
+// SettleOnly is the number of a batch without chunks that is none of the
+// document's.
+const SettleOnly = -1
 
 // Chunk is a piece of a document, small enough to embed.
 type Chunk struct {
 	// ID is a UUID made of the chunk's place and content (see ChunkID).
 	ID string `json:"id"`
+	// Hash is that of Prefix and Text (see ChunkHash).
+	Hash string `json:"hash"`
 	// Prefix (title and heading path) is embedded with Text but not shown twice.
 	Prefix  string   `json:"prefix,omitempty"`
 	Text    string   `json:"text"`
 	Section []string `json:"section,omitempty"` // heading path, outermost first
-	Start   int      `json:"start"`             // byte offsets in the parsed text
-	End     int      `json:"end"`
 	Tokens  int      `json:"tokens"`
 }
 
@@ -168,6 +229,19 @@ type Source struct {
 	Title    string   `json:"title,omitempty"`
 	Section  []string `json:"section,omitempty"`
 	Score    float32  `json:"score"`
+	// Chunk and Version name what was read; Start and End are its byte offsets in
+	// the document's text, Page its first page where there are pages.
+	Chunk   string `json:"chunk,omitempty"`
+	Version int64  `json:"version,omitempty"`
+	Start   int    `json:"start"`
+	End     int    `json:"end"`
+	Page    int    `json:"page,omitempty"`
+	// Text is the passage; tasks have it, results don't.
+	Text string `json:"text,omitempty"`
+	// Quote is the part of the passage that supports the answer, in a citation;
+	// Support is the share of the citing sentence's words that are in it.
+	Quote   string  `json:"quote,omitempty"`
+	Support float64 `json:"support,omitempty"`
 }
 
 // Status is how a job ended.
@@ -188,30 +262,98 @@ type Result struct {
 	Status Status `json:"status"`
 	// Answer is set when a generate job succeeded.
 	Answer *Answer `json:"answer,omitempty"`
-	// Ingested is set when an ingest job succeeded.
+	// Ingested is set when an ingest or delete job succeeded.
 	Ingested *Ingested `json:"ingested,omitempty"`
+	// Verified is set when a verify job succeeded.
+	Verified *Verified `json:"verified,omitempty"`
+	// Reindexed is set when a reindex job succeeded.
+	Reindexed *Reindexed `json:"reindexed,omitempty"`
 	// Error is set when the job failed.
 	Error      *Error    `json:"error,omitempty"`
 	Receipt    Receipt   `json:"receipt"`
 	FinishedAt time.Time `json:"finished_at"`
 }
 
+// FinishAbstained is the finish reason of an answer that no model was asked for:
+// the passages found do not cover the question.
+const FinishAbstained = "abstained"
+
 // Answer is a model's complete answer.
 type Answer struct {
 	Text string `json:"text"`
 	// Citations lists the sources the text cites as [n], by number.
-	Citations    []Source `json:"citations,omitempty"`
+	Citations []Source `json:"citations,omitempty"`
+	// Unsupported are the sentences that cite a source that does not hold them.
+	Unsupported  []string `json:"unsupported,omitempty"`
 	FinishReason string   `json:"finish_reason"`
 	Model        string   `json:"model"`
 }
 
-// Ingested says what an ingest job stored.
+// Ingested says what an ingest or delete job did.
 type Ingested struct {
+	Collection string  `json:"collection"`
+	Document   string  `json:"document"`
+	Version    int64   `json:"version"`
+	Outcome    Outcome `json:"outcome"`
+	Chunks     int     `json:"chunks"`   // of the document
+	Embedded   int     `json:"embedded"` // of them, by the model
+	Reused     int     `json:"reused"`   // of them, with vectors the tenant had stored
+	Removed    int     `json:"removed"`  // chunks of the version before
+	Tokens     int     `json:"tokens"`   // of all chunks
+	Bytes      int     `json:"bytes"`    // of the document's text
+}
+
+// Outcome is what became of a document.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeStored     Outcome = "stored"     // the new version answers
+	OutcomeUnchanged  Outcome = "unchanged"  // content as before; metadata and access list are the new ones
+	OutcomeDeleted    Outcome = "deleted"    // it is gone
+	OutcomeSuperseded Outcome = "superseded" // a later version was there first
+)
+
+// Verified says what a verify job found.
+type Verified struct {
+	Documents int `json:"documents"`
+	Points    int `json:"points"`
+	// Orphans are points of no current chunk, Missing are chunks without a point,
+	// by document; at most 1000 of each are named, all are counted.
+	Orphans     []Finding `json:"orphans,omitempty"`
+	Missing     []Finding `json:"missing,omitempty"`
+	OrphanCount int       `json:"orphan_count"`
+	// MissingCount counts chunks; Unfinished counts documents whose new version
+	// was begun and not finished.
+	MissingCount int `json:"missing_count"`
+	Unfinished   int `json:"unfinished"`
+	// MetaStale counts points whose metadata or access list is not the document's.
+	MetaStale int `json:"meta_stale"`
+	// Reread names the documents to ingest again, because chunks of them are gone.
+	Reread []string `json:"reread,omitempty"`
+	Fixed  bool     `json:"fixed"`
+}
+
+// OK reports whether nothing was found to be wrong.
+func (v *Verified) OK() bool {
+	return v.OrphanCount+v.MissingCount+v.Unfinished+v.MetaStale == 0
+}
+
+// Reindexed says which documents are read again.
+type Reindexed struct {
+	Documents int `json:"documents"`
+	// Jobs are the ids of their ingest jobs, at most 1000.
+	Jobs []string `json:"jobs,omitempty"`
+	// Incomplete are documents of which chunks are missing in the store: they must
+	// be ingested from their source.
+	Incomplete []string `json:"incomplete,omitempty"`
+}
+
+// Finding names a chunk.
+type Finding struct {
 	Collection string `json:"collection"`
 	Document   string `json:"document"`
-	Chunks     int    `json:"chunks"`
-	Tokens     int    `json:"tokens"`
-	Bytes      int    `json:"bytes"`
+	Chunk      string `json:"chunk"`
 }
 
 // Receipt says what a job took. It travels with the job and grows at each stage.
@@ -227,6 +369,25 @@ type Receipt struct {
 	RetrievingMS float64 `json:"retrieving_ms"`
 	GeneratingMS float64 `json:"generating_ms"`
 	TotalMS      float64 `json:"total_ms"`
+	// Retrieval says what grounded the answer; nil when nothing was looked up.
+	Retrieval *Retrieval `json:"retrieval,omitempty"`
+}
+
+// Retrieval says how sources were found and which versions were read.
+type Retrieval struct {
+	Lists    []string `json:"lists"` // dense, bm25, grams
+	Fusion   string   `json:"fusion,omitempty"`
+	Reranker string   `json:"reranker,omitempty"`
+	// Coverage is the part of the question's words that the passages cover, 0 to 1.
+	Coverage float64         `json:"coverage"`
+	Sources  []SourceVersion `json:"sources,omitempty"` // as numbered in the prompt
+}
+
+// SourceVersion names what was read of a version of a document.
+type SourceVersion struct {
+	Document string   `json:"document"`
+	Version  int64    `json:"version"`
+	Chunks   []string `json:"chunks"`
 }
 
 // Attempt is one call to one model.
@@ -277,6 +438,16 @@ type Life struct {
 	Error *Error `json:"error,omitempty"`
 	// RetryMS is when a retry will start at the earliest, from At.
 	RetryMS int64 `json:"retry_ms,omitempty"`
+	// Progress is set on chunked, embedded and progress.
+	Progress *Progress `json:"progress,omitempty"`
+}
+
+// Progress is how far a job has come.
+type Progress struct {
+	Done  int `json:"done"` // chunks
+	Total int `json:"total"`
+	// Tokens are those of the chunks done.
+	Tokens int `json:"tokens,omitempty"`
 }
 
 // The types of life events. A job's end is no event: it is its result.
@@ -287,6 +458,8 @@ const (
 	LifeWaiting  = "waiting"  // a limit, breaker or budget holds it; RetryMS is the expected wait
 	LifeFallback = "fallback" // another model takes over
 	LifeBudget   = "budget"   // the tenant's spend has reached a part of its budget
+	LifeEmbedded = "embedded" // a batch of the document's chunks is stored
+	LifeProgress = "progress" // how far a long job has come
 )
 
 // Token is a piece of an answer on the job's token subject. A reader shows the
@@ -315,11 +488,75 @@ type EmbedRequest struct {
 type EmbedReply struct {
 	V int `json:"v"`
 	// Working says that the answer is still to come: a sign of life.
-	Working     bool        `json:"working,omitempty"`
-	Vectors     [][]float32 `json:"vectors,omitempty"`
-	Tokens      int         `json:"tokens,omitempty"`
-	CostNanoUSD int64       `json:"cost_nano_usd,omitempty"`
-	Error       *Error      `json:"error,omitempty"`
+	Working bool        `json:"working,omitempty"`
+	Vectors [][]float32 `json:"vectors,omitempty"`
+	// Model made the vectors: they are to be searched where its own are.
+	Model       string `json:"model,omitempty"`
+	Tokens      int    `json:"tokens,omitempty"`
+	CostNanoUSD int64  `json:"cost_nano_usd,omitempty"`
+	Error       *Error `json:"error,omitempty"`
 	// RetryAfterMS is Error's least wait before another try.
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+}
+
+// QueryRequest asks a router, by request and reply on QueryRPC, what retrieval
+// finds; the subject says the tenant.
+type QueryRequest struct {
+	V    int    `json:"v"`
+	Text string `json:"text"`
+	RAG
+}
+
+// QueryReply answers a QueryRequest: hits, the best first, or Error.
+type QueryReply struct {
+	V    int        `json:"v"`
+	Hits []QueryHit `json:"hits,omitempty"`
+	// Lists are those searched; Fusion and Reranker joined and ordered them.
+	Lists    []string `json:"lists,omitempty"`
+	Fusion   string   `json:"fusion,omitempty"`
+	Reranker string   `json:"reranker,omitempty"`
+	// Coverage is the part of the question's words the passages cover.
+	Coverage    float64 `json:"coverage"`
+	Tokens      int     `json:"tokens,omitempty"`
+	CostNanoUSD int64   `json:"cost_nano_usd,omitempty"`
+	Error       *Error  `json:"error,omitempty"`
+	// RetryAfterMS is Error's least wait before another try.
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+}
+
+// QueryHit is one passage found.
+type QueryHit struct {
+	Source
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Lists says, by list, where it was found and with what score.
+	Lists map[string]ListPlace `json:"lists,omitempty"`
+	// Fused is the rank after the fusion, Rerank the reranker's score.
+	Fused  int      `json:"fused"`
+	Rerank *float64 `json:"rerank,omitempty"`
+}
+
+// ListPlace is where one list has a hit.
+type ListPlace struct {
+	Rank  int     `json:"rank"` // from 1
+	Score float32 `json:"score"`
+}
+
+// RerankRequest asks the embedder, by request and reply on RerankRPC, how well
+// passages answer a query.
+type RerankRequest struct {
+	V        int      `json:"v"`
+	Query    string   `json:"query"`
+	Passages []string `json:"passages"`
+}
+
+// RerankReply answers a RerankRequest: a score per passage, in their order, or
+// Error.
+type RerankReply struct {
+	V            int       `json:"v"`
+	Working      bool      `json:"working,omitempty"`
+	Scores       []float64 `json:"scores,omitempty"`
+	Tokens       int       `json:"tokens,omitempty"`
+	CostNanoUSD  int64     `json:"cost_nano_usd,omitempty"`
+	Error        *Error    `json:"error,omitempty"`
+	RetryAfterMS int64     `json:"retry_after_ms,omitempty"`
 }

@@ -37,22 +37,22 @@ func TestWireFormat(t *testing.T) {
 	golden(t, "generate_job_least", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: event.Envelope{V: 1, ID: "j1"}, Messages: messages})
 	golden(t, "ingest_job", event.Decode[event.IngestJob], event.IngestJob{Envelope: envelope, Collection: "docs", Document: document})
 	golden(t, "chunk_batch", event.Decode[event.ChunkBatch], event.ChunkBatch{Envelope: envelope, Collection: "docs", Document: event.Document{ID: "d1", Data: []byte{0, 255}},
-		DocumentVersion: at.UnixMicro(), Model: "small", Bytes: 5, Receipt: receipt,
-		Chunks: []event.Chunk{{ID: "c1", Prefix: "A", Text: "hello", Section: []string{"One"}, Start: 0, End: 5, Tokens: 1}}})
+		DocumentVersion: at.UnixMicro(), Model: "small", Batch: 1, Kind: event.KindIngest, Receipt: receipt,
+		Chunks: []event.Chunk{{ID: "c1", Prefix: "A", Text: "hello", Section: []string{"One"}, Hash: event.ChunkHash("Ahello"), Tokens: 1}}})
 	golden(t, "generate_task", event.Decode[event.GenerateTask], event.GenerateTask{Envelope: envelope, Model: "big", Messages: messages,
 		Sources: []event.Source{source}, MaxTokens: 100, Temperature: ptr(0.7), Stream: true, Receipt: receipt})
 	golden(t, "result_answer", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusOK,
 		Answer:  &event.Answer{Text: "so [1]", Citations: []event.Source{source}, FinishReason: "stop", Model: "big"},
 		Receipt: receipt, FinishedAt: at})
 	golden(t, "result_ingested", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindIngest, Status: event.StatusOK,
-		Ingested: &event.Ingested{Collection: "docs", Document: "d1", Chunks: 1, Tokens: 2, Bytes: 5}, FinishedAt: at})
+		Ingested: &event.Ingested{Collection: "docs", Document: "d1", Version: 7, Outcome: event.OutcomeStored, Chunks: 1, Tokens: 2, Bytes: 5}, FinishedAt: at})
 	golden(t, "result_failed", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusFailed,
 		Error: event.Invalid("model", "use another", "unknown model"), FinishedAt: at})
 	golden(t, "life", event.Decode[event.Life], event.Life{V: 1, ID: "j1", Type: event.LifeRetrying, At: at, Stage: "generator", Attempt: 2, Detail: "d",
 		Error: event.Errorf(event.ClassThrottled, "slow down"), RetryMS: 1500})
 	golden(t, "token", event.Decode[event.Token], event.Token{V: 1, ID: "j1", Type: event.TokenDelta, Epoch: 1, Text: "so"})
 	golden(t, "embed_request", event.Decode[event.EmbedRequest], event.EmbedRequest{V: 1, Inputs: []string{"a"}})
-	golden(t, "embed_reply", event.Decode[event.EmbedReply], event.EmbedReply{V: 1, Vectors: [][]float32{{0.5, -1}}, Tokens: 1, CostNanoUSD: 2})
+	golden(t, "embed_reply", event.Decode[event.EmbedReply], event.EmbedReply{V: 1, Vectors: [][]float32{{0.5, -1}}, Model: "embed", Tokens: 1, CostNanoUSD: 2})
 }
 
 // golden compares value's JSON with the file and the file's value with value.

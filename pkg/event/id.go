@@ -41,6 +41,13 @@ func ulid(at time.Time, entropy [10]byte) string {
 	return string(out[:])
 }
 
+// ChunkHash names the content of a chunk, which is what is embedded: 128 bits of
+// SHA-256 in hex. Chunks of equal hash have equal vectors.
+func ChunkHash(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return fmt.Sprintf("%x", sum[:16])
+}
+
 // ChunkID is the UUIDv5 of a chunk: equal content at the n-th occurrence in
 // one document has an equal id, so writing it twice stores it once.
 func ChunkID(tenant, collection, document, content string, occurrence int) string {

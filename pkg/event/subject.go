@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -29,8 +30,8 @@ func ParseAddress(subject string) (Address, error) {
 
 // Validate checks each part, naming the one that is wrong.
 func (a Address) Validate() error {
-	if a.Kind != KindIngest && a.Kind != KindGenerate {
-		return Invalid("kind", "use ingest or generate", "unknown kind %q", a.Kind)
+	if !slices.Contains(Kinds(), a.Kind) {
+		return Invalid("kind", "use ingest, delete, verify, reindex or generate", "unknown kind %q", a.Kind)
 	}
 	if a.Lane != LaneInteractive && a.Lane != LaneBatch {
 		return Invalid("lane", "use interactive or batch", "unknown lane %q", a.Lane)
@@ -94,10 +95,23 @@ func DeadSubject(stage, tenant string) string {
 // EmbedRPC is the request subject of the embedder for query vectors.
 func EmbedRPC(model string) string { return "weir.rpc.embed." + model }
 
-// KindOf returns the kind of job a job or step subject belongs to.
+// RerankRPC is the request subject of the embedder for reranking.
+func RerankRPC(model string) string { return "weir.rpc.rerank." + model }
+
+// QueryRPC is the request subject of the router for what retrieval finds in a
+// tenant's collections.
+func QueryRPC(tenant string) string { return "weir.rpc.query." + tenant }
+
+// KindOf returns the kind of job a job or step subject belongs to. The steps of
+// a delete job count as ingest.
 func KindOf(subject string) Kind {
-	if strings.HasPrefix(subject, "weir.jobs.ingest.") || strings.HasPrefix(subject, "weir.steps.embed.") {
+	if strings.HasPrefix(subject, "weir.steps.embed.") {
 		return KindIngest
+	}
+	for _, kind := range Kinds() {
+		if strings.HasPrefix(subject, "weir.jobs."+string(kind)+".") {
+			return kind
+		}
 	}
 	return KindGenerate
 }

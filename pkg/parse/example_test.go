@@ -1,13 +1,14 @@
 package parse_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/weir-dev/weir/pkg/parse"
 )
 
 func ExampleParse() {
-	doc, err := parse.Parse(parse.Input{Name: "guide.md", Data: []byte("# Guide\n\nHello.\n\n## Use\n\n- one\n- two\n")})
+	doc, err := parse.Parse(context.Background(), parse.Input{Name: "guide.md", Data: []byte("# Guide\n\nHello.\n\n## Use\n\n- one\n- two\n")})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -25,8 +26,8 @@ func ExampleParse() {
 }
 
 func ExampleParse_unsupported() {
-	_, err := parse.Parse(parse.Input{Name: "paper.pdf", Data: []byte("%PDF-1.7")})
+	_, err := parse.Parse(context.Background(), parse.Input{Name: "paper.pdf", Data: []byte("%PDF-1.7")})
 	fmt.Println(err)
 	// Output:
-	// invalid: document: format "pdf" is not supported (accepted are Markdown and plain text, as UTF-8 or as UTF-16 with a byte order mark)
+	// invalid: document: PDF files are not read here: no PDF reader is set (send the text, or enable the PDF reader)
 }

@@ -23,6 +23,9 @@ func plainBlocks(text string) []Block {
 			end = pos + trimmedLen(line)
 		}
 		pos += len(line) + 1
+		if len(out) > maxBlocks {
+			return out
+		}
 	}
 	if start >= 0 {
 		out = append(out, Block{Kind: Paragraph, Start: start, End: end})

@@ -197,12 +197,12 @@ func TestRunnersTimeoutIsRetried(t *testing.T) {
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	b, server := bustest.New(t)
-	cfg := config(quick(300 * time.Millisecond))
+	cfg := config(quick(600 * time.Millisecond))
 	started := make(chan struct{}, 10)
 	h := func(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 		started <- struct{}{}
 		select {
-		case <-time.After(5 * 300 * time.Millisecond):
+		case <-time.After(5 * 600 * time.Millisecond):
 			return done(t, in), nil
 		case <-ctx.Done():
 			return nil, ctx.Err()

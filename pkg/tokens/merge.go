@@ -18,14 +18,16 @@ type merger struct {
 
 // merge cuts piece, which is not empty, into tokens and returns their offsets
 // and at the end the length of piece; they are valid until the next call. Time
-// is O(n log n); at any length that is faster than a search through all parts
-// for each merge.
+// is O(n log n).
 func (m *merger) merge(piece string) []uint32 {
 	n := uint32(len(piece))
 	m.starts = m.starts[:0]
 	if m.vocab.rank(piece) != noRank { // as most words are
 		m.starts = append(m.starts, 0, n)
 		return m.starts
+	}
+	if len(piece) <= shortPiece {
+		return m.mergeShort(piece)
 	}
 	m.link(piece)
 	for len(m.heap) > 0 {
@@ -40,6 +42,42 @@ func (m *merger) merge(piece string) []uint32 {
 	}
 	m.starts = append(m.starts, n)
 	return m.starts
+}
+
+// shortPiece is the length, in bytes, up to which a search through all parts for
+// each merge is faster than the heap: by half at 16 bytes, as fast at 64.
+const shortPiece = 48
+
+// mergeShort is merge for a short piece.
+func (m *merger) mergeShort(piece string) []uint32 {
+	n := len(piece)
+	starts, ranks := slices.Grow(m.starts[:0], n+1)[:n+1], slices.Grow(m.ranks[:0], n)[:n]
+	for i := range n - 1 {
+		starts[i], ranks[i] = uint32(i), m.vocab.rank(piece[i:i+2])
+	}
+	starts[n-1], starts[n], ranks[n-1] = uint32(n-1), uint32(n), noRank
+	for {
+		lowest, at := uint32(noRank), 0
+		for i, r := range ranks {
+			if r < lowest {
+				lowest, at = r, i
+			}
+		}
+		m.steps++
+		if lowest == noRank {
+			break
+		}
+		starts, ranks = slices.Delete(starts, at+1, at+2), slices.Delete(ranks, at+1, at+2)
+		ranks[at] = noRank
+		if at+2 < len(starts) {
+			ranks[at] = m.vocab.rank(piece[starts[at]:starts[at+2]])
+		}
+		if at > 0 {
+			ranks[at-1] = m.vocab.rank(piece[starts[at-1]:starts[at+1]])
+		}
+	}
+	m.starts, m.ranks = starts, ranks
+	return starts
 }
 
 // join makes one part of the part at offset at and the next one.

@@ -13,13 +13,24 @@ type splitter struct {
 
 // next returns the length of the first piece of s, which is not empty.
 func (p *splitter) next(s string) int {
-	c, w := p.at(s, 0)
-	if n := p.word(s, c, w); n > 0 {
+	if n, _, _ := p.common(s); n > 0 {
 		return n
 	}
-	switch {
-	case c&number != 0:
+	return p.any(s)
+}
+
+// any is next for all that common leaves.
+func (p *splitter) any(s string) int {
+	c, w := p.at(s, 0)
+	if c&number != 0 {
 		return p.digits(s)
+	}
+	if c&(letter|upper|lower) != 0 || len(s) == w || s[w] >= utf8.RuneSelf || p.classes[s[w]]&letter != 0 { // else there is no word
+		if n := p.word(s, c, w); n > 0 {
+			return n
+		}
+	}
+	switch {
 	case c&space == 0:
 		return p.symbols(s, 0)
 	case s[0] == ' ' && len(s) > 1:

@@ -9,7 +9,10 @@
 // only a [Store] does I/O, through an interface.
 package tokens
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
 // The encodings [New] knows.
 const (
@@ -19,12 +22,13 @@ const (
 	Cl100kBase = "cl100k_base"
 )
 
-// Counter counts and cuts text in one encoding. It is immutable and safe for
-// concurrent use.
+// Counter counts and cuts text in one encoding. It is safe for concurrent use;
+// what it keeps between calls changes no result.
 type Counter struct {
 	encoding string
 	vocab    *vocabulary
 	classes  *classTable
+	walkers  chan *walker // free ones, each with a cache of short words: as many as can run at once
 }
 
 // New returns the Counter of an encoding, [O200kBase] or [Cl100kBase]. The
@@ -42,7 +46,7 @@ func New(encoding string) (*Counter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Counter{encoding: encoding, vocab: vocab, classes: classes()}, nil
+	return &Counter{encoding: encoding, vocab: vocab, classes: classes(), walkers: make(chan *walker, runtime.GOMAXPROCS(0))}, nil
 }
 
 // Encoding returns the name of the encoding.
@@ -58,13 +62,19 @@ func (c *Counter) Count(text string) int {
 
 // count also returns the steps taken.
 func (c *Counter) count(text string) (n, steps int) {
-	p, m := c.parts()
-	for len(text) > 0 {
-		end := p.next(text)
-		n += len(m.merge(text[:end])) - 1
-		text = text[end:]
+	w := c.walker()
+	defer c.release(w)
+	for pos := 0; pos < len(text); {
+		size, low, high := w.split.common(text[pos:])
+		if size > 0 {
+			n += w.weighKey(low, high, text[pos:pos+size])
+		} else {
+			size = w.split.any(text[pos:])
+			n += w.weigh(text, pos, size)
+		}
+		pos += size
 	}
-	return n, p.steps + m.steps
+	return n, w.split.steps + w.merge.steps
 }
 
 // Encode returns the ids of the tokens of text, see [Counter.Count].

@@ -18,11 +18,12 @@ const noRank = math.MaxUint32
 // also the token's rank: of two possible merges the one of lower rank comes
 // first. It is never changed after it was read.
 type vocabulary struct {
-	ids    map[string]uint32
-	pairs  []uint32 // id by two bytes, the first one high: most lookups, cheaper than in the map
-	bytes  string   // all tokens, in the order of their ids
-	starts []uint32 // offset in bytes of every token, and the end
-	widest int      // bytes of the longest token
+	short  *table            // the id of tokens of up to keyBytes bytes
+	long   map[string]uint32 // of longer ones
+	pairs  []uint32          // id by two bytes, the first one high: most lookups, cheaper than in the map
+	bytes  string            // all tokens, in the order of their ids
+	starts []uint32          // offset in bytes of every token, and the end
+	widest int               // bytes of the longest token
 }
 
 // The vocabularies, read at first use: some 40 ms and 10 MB each.
@@ -50,7 +51,7 @@ func embedded(encoding string) (*vocabulary, error) {
 func parseVocabulary(data []byte) (*vocabulary, error) {
 	lines := bytes.Count(data, []byte{'\n'}) + 1
 	text := make([]byte, 0, len(data)/2)
-	v := &vocabulary{ids: make(map[string]uint32, lines), pairs: make([]uint32, 1<<16), starts: make([]uint32, 1, lines+1)}
+	v := &vocabulary{long: map[string]uint32{}, pairs: make([]uint32, 1<<16), starts: make([]uint32, 1, lines+1)}
 	for line := range bytes.Lines(data) {
 		token, id, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte{' '})
 		if want := len(v.starts) - 1; !ok || string(id) != strconv.Itoa(want) {
@@ -77,9 +78,14 @@ func (v *vocabulary) index() {
 	for i := range v.pairs {
 		v.pairs[i] = noRank
 	}
+	v.short = newTable(len(v.starts))
 	for id := range uint32(len(v.starts) - 1) {
 		token := v.token(id)
-		v.ids[token] = id
+		if len(token) <= keyBytes {
+			v.short.put(token, id)
+		} else {
+			v.long[token] = id
+		}
 		v.widest = max(v.widest, len(token))
 		if len(token) == 2 {
 			v.pairs[uint32(token[0])<<8|uint32(token[1])] = id
@@ -92,11 +98,13 @@ func (v *vocabulary) token(id uint32) string { return v.bytes[v.starts[id]:v.sta
 
 // rank returns the id of the token s, noRank if there is none.
 func (v *vocabulary) rank(s string) uint32 {
-	if len(s) == 2 {
+	switch {
+	case len(s) == 2:
 		return v.pairs[uint32(s[0])<<8|uint32(s[1])]
-	}
-	if len(s) <= v.widest {
-		if id, ok := v.ids[s]; ok {
+	case len(s) <= keyBytes:
+		return v.short.get(s)
+	case len(s) <= v.widest:
+		if id, ok := v.long[s]; ok {
 			return id
 		}
 	}

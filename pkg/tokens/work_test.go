@@ -68,7 +68,8 @@ func refPiece(re *regexp.Regexp, s string) int {
 func TestPieces(t *testing.T) {
 	t.Parallel()
 	alphabet := []string{" ", "\t", "\n", "\r", "\u0085", "\u2003", "'", "s", "L", "l", "e", "V", "ſ", "A", "b", "ǅ", "ʰ", "漢", "\u0301", "\u0903", "\u20dd",
-		"1", "٣", "Ⅷ", "!", "/", "👍", "\x7f", "\x00", "\u200d", "\xff", "\xe6\xbc", "\u00aa", "\u0345"}
+		"1", "٣", "Ⅷ", "!", "/", "👍", "\x7f", "\x00", "\u200d", "\xff", "\xe6\xbc", "\u00aa", "\u0345",
+		"@", "[", "`", "{", "a", "z", "Z", "abcdefgh", "Hijklmn"}
 	for encoding, expr := range map[string]string{O200kBase: refO200k, Cl100kBase: refCl100k} {
 		t.Run(encoding, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +81,7 @@ func TestPieces(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(7, 8))
 			for range 10_000 {
 				var text string
-				for range 1 + rnd.IntN(12) {
+				for range 1 + rnd.IntN(24) {
 					text += alphabet[rnd.IntN(len(alphabet))]
 				}
 				p, _ := c.parts()

@@ -6,16 +6,20 @@ package embedder
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm/guard"
+	"github.com/weir-dev/weir/pkg/manifest"
+	"github.com/weir-dev/weir/pkg/migration"
 	"github.com/weir-dev/weir/pkg/platform"
+	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 	"github.com/weir-dev/weir/pkg/vector/qdrant"
+	"github.com/weir-dev/weir/services/embedder/internal/batch"
+	"github.com/weir-dev/weir/services/embedder/internal/rpc"
 )
 
 // Service is the embedder of one model.
@@ -23,18 +27,23 @@ type Service struct {
 	cfg     Config
 	p       platform.Platform
 	bus     *bus.Bus
-	catalog guard.Catalog
+	catalog rpc.Catalog
 	guard   *guard.Guard
-	store   vector.Store
-	batcher *batcher
-	queries *queries
-	runner  *stage.Runner
+	vectors vector.Store
+	rows    *manifest.Rows
+	sparse  *sparse.Encoder
+	record  *migration.Record
+	batcher *batch.Batcher
+	queries *rpc.Queries
+	reranks *rpc.Rerankers
+	runner  *stage.Runner // of chunks
+	checks  *stage.Runner // of verify and reindex jobs
 	ready   chan struct{}
 }
 
 // Ports are the systems the embedder talks to.
 type Ports struct {
-	Catalog guard.Catalog
+	Catalog rpc.Catalog
 	Dial    guard.Dial
 	Store   vector.Store
 }
@@ -62,23 +71,55 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newMetrics(p.Registerer)
-	s := &Service{cfg: cfg, p: p, bus: b, catalog: ports.Catalog, guard: g, store: ports.Store, ready: make(chan struct{}),
-		batcher: newBatcher(cfg, g, m)}
-	s.queries = &queries{nc: p.NATS, cfg: cfg, embedder: g, metrics: m}
+	s := &Service{cfg: cfg, p: p, bus: b, catalog: ports.Catalog, guard: g, vectors: ports.Store, rows: manifest.NewRows(b),
+		sparse: sparse.New(), record: migration.New(b), ready: make(chan struct{}),
+		batcher: batch.New(cfg.batch(), g, ports.Catalog, batch.NewMetrics(p.Registerer))}
+	s.queries = &rpc.Queries{NC: p.NATS, Pool: cfg.Model, Model: s.model, Querier: s.batcher, Timeout: cfg.QueryTimeout}
+	s.reranks = &rpc.Rerankers{NC: p.NATS, Catalog: ports.Catalog, Reranker: g, Timeout: cfg.QueryTimeout, Calls: cfg.QueryCalls, Logger: p.Logger}
 	runner := cfg.Stage("embedder", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.EmbedConsumer(cfg.Model, lane, fleet)
 	})
 	runner.Timeout = stage.NoTimeout
 	runner.Share, runner.Paused = g.Share, g.Broke
-	s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p)
+	if s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p); err != nil {
+		return nil, err
+	}
+	checks := cfg.Stage("verifier", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.JobConsumer("embedder-verify", event.KindVerify, lane, fleet)
+	})
+	reindex := cfg.Stage("verifier", func(lane event.Lane, fleet int) bus.Consumer {
+		return bus.JobConsumer("embedder-reindex", event.KindReindex, lane, fleet)
+	})
+	checks.Sources = append(checks.Sources, reindex.Sources...)
+	checks.Timeout = stage.NoTimeout
+	for i := range checks.Sources {
+		checks.Sources[i].Slots = 1
+	}
+	s.checks, err = stage.New(checks, b, stage.HandlerFunc(s.maintain), p)
 	return s, err
 }
 
-// place is where the model's vectors are kept.
-func (s *Service) place() (vector.Index, error) {
-	m, err := s.catalog.Current().Embedding("WEIR_EMBEDDER_MODEL", s.cfg.Model)
-	return vector.Index{Name: vector.DefaultIndex, Model: m.ID, Dimension: m.Dimensions}, err
+func (s *Service) maintain(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
+	if event.KindOf(in.Subject) == event.KindReindex {
+		return s.reindex(ctx, in)
+	}
+	return s.verify(ctx, in)
+}
+
+// models are those whose indexes are written, the one in force first.
+func (s *Service) models(ctx context.Context) ([]string, error) {
+	state, err := s.record.Get(ctx)
+	return state.Models(s.cfg.Model), err
+}
+
+// model is the one in force.
+func (s *Service) model(ctx context.Context) (string, error) {
+	names, err := s.models(ctx)
+	if err != nil {
+		return "", err
+	}
+	place, err := s.place(names[0])
+	return place.Model, unfit(err)
 }
 
 // Ready is closed when the embedder takes documents and queries.
@@ -102,34 +143,49 @@ func (w *work) Ready() <-chan struct{} { return w.ready }
 // Run takes documents and queries until ctx ends.
 func (w *work) Run(ctx context.Context) error {
 	s := w.s
-	place, err := s.place()
-	if err != nil {
+	if err := lifecycle.Retry(ctx, s.p.Logger, "vector store", s.ensure); err != nil {
 		return err
 	}
-	err = lifecycle.Retry(ctx, s.p.Logger, "vector store", func(ctx context.Context) error {
-		return s.store.Ensure(ctx, place)
-	})
-	if err != nil {
-		return err
-	}
-	// The batcher must outlive the runner: documents in work drain through it.
-	batching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var background sync.WaitGroup
-	defer background.Wait()
-	defer stop()
-	background.Go(func() { s.batcher.run(batching) })
-	stopQueries, err := s.queries.start()
-	if err != nil {
-		return err
-	}
-	defer stopQueries()
-	context.AfterFunc(ctx, stopQueries)
-	go func() {
-		select {
-		case <-s.runner.Ready():
-			close(w.ready)
-		case <-batching.Done():
+	for _, start := range []func() (func(), error){s.queries.Start, s.reranks.Start} {
+		stop, err := start()
+		if err != nil {
+			return err
 		}
-	}()
-	return s.runner.Run(ctx)
+		defer stop()
+		context.AfterFunc(ctx, stop)
+	}
+	members := []lifecycle.Member{
+		{Name: "chunks", Service: s.runner}, {Name: "checks", Service: s.checks}, {Name: "migrator", Service: newMigrator(s)}}
+	return lifecycle.Run(ctx, func(on bool) {
+		if on {
+			close(w.ready)
+		}
+	}, func(context.Context) ([]lifecycle.Member, error) { return members, nil })
+}
+
+// ensure makes or verifies the indexes that are written. One that holds another
+// model's vectors than the settings say is refused: its readers would ask it with
+// vectors that don't compare.
+func (s *Service) ensure(ctx context.Context) error {
+	state, err := s.record.Get(ctx)
+	if err != nil {
+		return err
+	}
+	places, err := s.places(ctx)
+	if err != nil {
+		return err
+	}
+	for _, place := range places {
+		if err := s.vectors.Ensure(ctx, place); err != nil {
+			return err
+		}
+	}
+	now, ok, err := s.vectors.Current(ctx, vector.DefaultIndex)
+	// A model that the record names is in force, wherever the alias still leads.
+	if want := places[0]; err == nil && ok && now != want && state.Model == "" {
+		err = &event.Error{Class: event.ClassInvalid, Field: "WEIR_EMBEDDER_MODEL", Err: vector.ErrDimension,
+			Message: fmt.Sprintf("is %q of dimension %d, but the index holds vectors of %q of dimension %d", want.Model, want.Dimension, now.Model, now.Dimension),
+			Hint:    fmt.Sprintf("set it back, and change models by: weir migrate --to %s", want.Model)}
+	}
+	return err
 }

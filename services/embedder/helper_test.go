@@ -4,93 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
-	"github.com/weir-dev/weir/pkg/llm/guard"
+	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
-// patience bounds every wait.
-const patience = stagetest.Patience
-
-// neverLinger is a Linger that no test waits for: a call happens because it is
-// full, or not at all.
-const neverLinger = time.Hour
-
-var _ vector.Store = (*fakeStore)(nil)
-
-// fakeStore records what it is told. Its functions, when set, decide the
-// outcome of the writes.
-type fakeStore struct {
-	ensure      func() error
-	upsert      func(points []vector.Point) error
-	deleteStale func() error
-
-	mu     sync.Mutex
-	calls  []string // in order, such as "upsert acme/handbook 2"
-	points []vector.Point
-	index  vector.Index
-}
-
-func (s *fakeStore) record(call string, points ...vector.Point) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls = append(s.calls, call)
-	s.points = append(s.points, points...)
-}
-
-func (s *fakeStore) written() (calls []string, points []vector.Point) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.calls), slices.Clone(s.points)
-}
-
-func (s *fakeStore) Ensure(_ context.Context, idx vector.Index) error {
-	s.mu.Lock()
-	s.index = idx
-	s.mu.Unlock()
-	if s.ensure != nil {
-		return s.ensure()
-	}
-	return nil
-}
-
-func (s *fakeStore) Upsert(_ context.Context, _ vector.Index, scope vector.Scope, points []vector.Point) error {
-	s.record(fmt.Sprintf("upsert %s/%s %d", scope.Tenant, scope.Collection, len(points)), points...)
-	if s.upsert != nil {
-		return s.upsert(points)
-	}
-	return nil
-}
-
-func (s *fakeStore) DeleteStale(_ context.Context, _ vector.Index, doc vector.Document, version int64) error {
-	s.record(fmt.Sprintf("delete %s/%s/%s before %d", doc.Scope.Tenant, doc.Scope.Collection, doc.ID, version))
-	if s.deleteStale != nil {
-		return s.deleteStale()
-	}
-	return nil
-}
-
-func (s *fakeStore) Search(context.Context, vector.Index, vector.Query) ([]vector.Hit, error) {
-	return nil, errors.New("the embedder does not search")
-}
-
-func (s *fakeStore) Count(context.Context, vector.Index, vector.Scope) (int, error) {
-	return 0, errors.New("the embedder does not count")
-}
-
 // rig is an embedder with what it talks to. It runs after start.
 type rig struct {
 	*stagetest.Kit
-	store *fakeStore
+	store *memory
+	rows  *manifest.Rows
 	cfg   Config
 	ahead time.Duration // of the embedder's clock
 }
@@ -98,14 +28,17 @@ type rig struct {
 func setup(t *testing.T) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
-	return &rig{Kit: stagetest.New(t), store: &fakeStore{}, cfg: cfg}
+	k := stagetest.New(t)
+	return &rig{Kit: k, store: &memory{}, rows: manifest.NewRows(k.Bus), cfg: cfg}
 }
 
 // text is the catalog of the tests.
 const text = `
 version: 1
 providers: [{id: sim, base_url: "http://127.0.0.1:1/v1", dialect: sim}]
-models: [{id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 4, shorten: true, price: [{input: 20}]}]
+models:
+  - {id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 4, shorten: true, price: [{input: 20}]}
+  - {id: next, provider: sim, upstream: sim-next, mode: embedding, dimensions: 4, shorten: true, price: [{input: 20}]}
 `
 
 // endpoint is a provider that embeds only.
@@ -120,15 +53,6 @@ func (endpoint) Chat(context.Context, llm.ChatRequest) (llm.ChatResponse, error)
 }
 
 func (endpoint) Close() {}
-
-// direct calls a provider without a guard.
-type direct struct{ llm.Embedder }
-
-func (d direct) Embed(ctx context.Context, _ guard.Call, req llm.EmbedRequest) (llm.EmbedResponse, guard.Report, error) {
-	req.Model, req.Dimensions = "sim-embed", 4
-	resp, err := d.Embedder.Embed(ctx, req)
-	return resp, guard.Report{}, err
-}
 
 func (r *rig) service(e llm.Embedder) *Service {
 	r.T.Helper()
@@ -153,27 +77,107 @@ func (r *rig) start(e llm.Embedder) (stop func()) {
 	return r.Start(r.service(e))
 }
 
-// chunked is a batch of tenant acme with one chunk per text; its job id is
-// that of the document.
-func chunked(id string, texts ...string) event.ChunkBatch {
-	b := event.ChunkBatch{
-		Envelope:   event.Envelope{V: event.Version, ID: id, Tenant: "acme", Lane: event.LaneInteractive, SubmittedAt: time.Now().UTC()},
-		Collection: "handbook", Document: event.Document{ID: id, Source: id + ".md", Title: "Title of " + id},
-		DocumentVersion: 42, Model: "embed", Bytes: 1000,
+// scope is that of the tests' documents.
+var scope = vector.Scope{Tenant: "acme", Collection: "handbook"}
+
+// index is that of the tests' model.
+var index = vector.Index{Name: vector.DefaultIndex, Model: "embed", Dimension: 4}
+
+// next is the index of another model.
+var next = vector.Index{Name: vector.DefaultIndex, Model: "next", Dimension: 4}
+
+// version is one of a document's, as the ingestor makes it.
+type version struct {
+	document string
+	number   int64
+	texts    []string
+	meta     vector.Meta
+}
+
+func (v version) job() string { return fmt.Sprintf("%s-%d", v.document, v.number) }
+
+func (v version) chunks() []event.Chunk {
+	var out []event.Chunk
+	for _, text := range v.texts {
+		out = append(out, event.Chunk{ID: event.ChunkID(scope.Tenant, scope.Collection, v.document, text, 0),
+			Hash: event.ChunkHash("P: " + text), Prefix: "P: ", Text: text, Section: []string{"S", text}, Tokens: 3})
 	}
-	for i, text := range texts {
-		b.Chunks = append(b.Chunks, event.Chunk{ID: event.ChunkID("acme", "handbook", id, text, 0), Prefix: "P: ", Text: text,
-			Section: []string{"S", text}, Start: 10 * i, End: 10*i + len(text), Tokens: 3})
+	return out
+}
+
+// begin makes a version pending, as the ingestor does, and returns its batches for
+// the embedder.
+func (r *rig) begin(v version) []event.ChunkBatch {
+	r.T.Helper()
+	chunks := v.chunks()
+	next := manifest.Pending{State: manifest.State{Version: v.number, Job: v.job(), Outcome: event.OutcomeStored,
+		Content: fmt.Sprint(v.texts), Meta: v.meta, Bytes: 1000}}
+	for i, c := range chunks {
+		id, err := manifest.ParseID(c.ID)
+		if err != nil {
+			r.T.Fatal(err)
+		}
+		next.Chunks = append(next.Chunks, manifest.Ref{ID: id, Start: 10 * i, End: 10*i + len(c.Text)})
+		next.Tokens += c.Tokens
 	}
-	return b
+	row, err := r.rows.Change(r.T.Context(), vector.Document{Scope: scope, ID: v.document}, func(row *manifest.Row) error {
+		next.Added = nil
+		have := row.Chunks.Set()
+		for i, c := range next.Chunks {
+			if !have[c.ID] {
+				next.Added = append(next.Added, i)
+			}
+		}
+		row.Begin(next)
+		return nil
+	})
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	var out []event.ChunkBatch
+	for b := range row.Pending.Batches() {
+		batch := r.settleOnly(v)
+		batch.Batch = b
+		for _, i := range row.Pending.BatchOf(b) {
+			batch.Chunks = append(batch.Chunks, chunks[i])
+		}
+		out = append(out, batch)
+	}
+	return out
+}
+
+// settleOnly is a batch without chunks.
+func (r *rig) settleOnly(v version) event.ChunkBatch {
+	return event.ChunkBatch{
+		Envelope: event.Envelope{V: event.Version, ID: v.job(), Tenant: scope.Tenant, Lane: event.LaneInteractive, SubmittedAt: time.Now().UTC()},
+		Kind:     event.KindIngest, Collection: scope.Collection, DocumentVersion: v.number, Model: "embed", Batch: event.SettleOnly,
+		Document: event.Document{ID: v.document, Source: v.meta.Source, Title: v.meta.Title, Metadata: v.meta.Metadata, ACL: v.meta.ACL},
+	}
+}
+
+// row is a document's in the manifest.
+func (r *rig) row(document string) manifest.Row {
+	r.T.Helper()
+	row, err := r.rows.Get(r.T.Context(), vector.Document{Scope: scope, ID: document})
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	return row
 }
 
 // publish sends batches to the embedder, all before the first is awaited.
 func (r *rig) publish(batches ...event.ChunkBatch) {
 	r.T.Helper()
 	for _, b := range batches {
-		r.Publish(event.EmbedSubject(b.Model, b.Lane, b.Tenant), b.ID, b)
+		r.Publish(event.EmbedSubject(b.Model, b.Lane, b.Tenant), fmt.Sprint(b.ID, "/", b.Batch), b)
 	}
+}
+
+// stores runs a version to its end.
+func (r *rig) stores(v version) event.Result {
+	r.T.Helper()
+	r.publish(r.begin(v)...)
+	return r.ok(v.job())
 }
 
 // ok is the result of a document's job, which must succeed.

@@ -46,11 +46,11 @@ func (s *Service) attempt(ctx context.Context, model string, in *bus.Message) ([
 	tokens.flush(ended)
 	stage.Charge(ctx, int64(response.Usage.PromptTokens+response.Usage.CompletionTokens))
 	task.Receipt.TotalMS = event.Milliseconds(ended.Sub(task.SubmittedAt))
+	cited, unsupported := s.checker.Check(response.Text, task.Sources)
 	result, err := stage.ResultOut(event.Result{
 		V: event.Version, ID: task.ID, Tenant: task.Tenant, Kind: event.KindGenerate, Status: event.StatusOK,
 		Answer: &event.Answer{
-			Text: response.Text, Citations: citations(response.Text, task.Sources),
-			FinishReason: response.FinishReason, Model: model,
+			Text: response.Text, Citations: cited, Unsupported: unsupported, FinishReason: response.FinishReason, Model: model,
 		},
 		Receipt: task.Receipt, FinishedAt: ended.UTC(),
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/ground"
 	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
@@ -38,6 +39,7 @@ type Service struct {
 	bus     *bus.Bus
 	ports   Ports
 	guard   *guard.Guard
+	checker *ground.Checker
 	metrics *metrics
 	ready   chan struct{}
 }
@@ -56,7 +58,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, p: p, bus: b, ports: ports, guard: g, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}, nil
+	return &Service{cfg: cfg, p: p, bus: b, ports: ports, guard: g, checker: ground.New(), metrics: newMetrics(p.Registerer), ready: make(chan struct{})}, nil
 }
 
 // Ready is closed when the generator takes tasks.

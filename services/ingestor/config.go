@@ -3,6 +3,7 @@ package ingestor
 import (
 	"github.com/weir-dev/weir/pkg/config"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/fetch"
 	"github.com/weir-dev/weir/pkg/parse"
 	"github.com/weir-dev/weir/pkg/stage"
 )
@@ -20,6 +21,12 @@ type Config struct {
 	ChunkOverlap int `split_words:"true"`
 	// MaxDocumentBytes is the largest document.
 	MaxDocumentBytes int `split_words:"true"`
+	// PDFCache is the folder that keeps the compiled PDF reader between starts,
+	// which takes several seconds; "" is one in this user's cache. PDFInstances is how many PDFs are read at once.
+	PDFCache     string `split_words:"true"`
+	PDFInstances int    `split_words:"true"`
+	// Fetch is how documents are got by URL, as WEIR_INGESTOR_FETCH_<FIELD_NAME>.
+	Fetch fetch.Config
 	// Workers says how many documents this process has in work.
 	stage.Workers
 }
@@ -28,8 +35,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		EmbeddingModel: "embed", Encoding: "cl100k_base", ChunkTokens: 256, ChunkOverlap: 32,
-		MaxDocumentBytes: parse.DefaultMaxBytes,
-		Workers:          stage.DefaultWorkers(8),
+		MaxDocumentBytes: parse.DefaultMaxBytes, PDFInstances: 2,
+		Fetch:   fetch.Config{Settings: "WEIR_INGESTOR_FETCH"},
+		Workers: stage.DefaultWorkers(8),
 	}
 }
 
@@ -39,11 +47,12 @@ func (c Config) Validate() error {
 	if err := event.CheckName(prefix+"_EMBEDDING_MODEL", c.EmbeddingModel); err != nil {
 		return err
 	}
-	if err := config.Positive(prefix, config.Int{Name: "MAX_DOCUMENT_BYTES", Value: c.MaxDocumentBytes}); err != nil {
+	if err := config.Positive(prefix,
+		config.Int{Name: "MAX_DOCUMENT_BYTES", Value: c.MaxDocumentBytes}, config.Int{Name: "PDF_INSTANCES", Value: c.PDFInstances}); err != nil {
 		return err
 	}
-	if err := c.Workers.Validate(prefix); err != nil {
+	if err := c.Fetch.Validate(); err != nil {
 		return err
 	}
-	return nil
+	return c.Workers.Validate(prefix)
 }

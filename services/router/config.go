@@ -23,9 +23,13 @@ type Config struct {
 	QdrantTLS bool `split_words:"true"`
 	// TopK is how many chunks a job is shown when it does not say.
 	TopK int `split_words:"true"`
-	// ContextBytes bounds the sources of one prompt; what is over is left out,
-	// the worst first.
-	ContextBytes int `split_words:"true"`
+	// ContextTokens bounds the sources of one prompt, within the model's context;
+	// what is over is left out, the worst first.
+	ContextTokens int `split_words:"true"`
+	// AbstainBelow is the part of a question's words that the passages must cover
+	// for a model to be asked; -1 is 0.5 when only words were searched and 0, which
+	// always asks, when there is a real embedding model.
+	AbstainBelow float64 `split_words:"true"`
 	// RetrieveTimeout bounds the search, and the silence of the embedder: one that
 	// waits for its provider's limits says so.
 	RetrieveTimeout time.Duration `split_words:"true"`
@@ -37,7 +41,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Model: "small", EmbeddingModel: "embed", QdrantAddr: "127.0.0.1:6334",
-		TopK: 8, ContextBytes: 16 << 10, RetrieveTimeout: 10 * time.Second,
+		TopK: 8, ContextTokens: 4096, AbstainBelow: -1, RetrieveTimeout: 10 * time.Second,
 		Workers: stage.DefaultWorkers(64),
 	}
 }
@@ -53,7 +57,7 @@ func (c Config) Validate() error {
 	}
 	if err := config.Positive(prefix,
 		config.Int{Name: "TOP_K", Value: c.TopK},
-		config.Int{Name: "CONTEXT_BYTES", Value: c.ContextBytes}); err != nil {
+		config.Int{Name: "CONTEXT_TOKENS", Value: c.ContextTokens}); err != nil {
 		return err
 	}
 	if err := c.Workers.Validate(prefix); err != nil {
@@ -61,6 +65,9 @@ func (c Config) Validate() error {
 	}
 	if c.RetrieveTimeout <= 0 {
 		return fmt.Errorf(prefix+"_RETRIEVE_TIMEOUT: got %s, want more than 0", c.RetrieveTimeout)
+	}
+	if a := c.AbstainBelow; a != -1 && (a < 0 || a > 1) {
+		return fmt.Errorf(prefix+"_ABSTAIN_BELOW: got %g, want 0 to 1, or -1 for the default", a)
 	}
 	if c.TopK > event.MaxTopK {
 		return fmt.Errorf(prefix+"_TOP_K: got %d, want at most %d", c.TopK, event.MaxTopK)

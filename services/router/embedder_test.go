@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -9,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/stage/stagetest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -94,10 +94,7 @@ func TestQuestionIsInTheLedger(t *testing.T) {
 	r := setup(t, finds(vector.Chunk{Document: "d", Text: "x"})).embedder(vectors)
 	lines := r.Subscribe("weir.ledger.acme.>")
 	id := r.submit(question("What?"))
-	line, _ := stagetest.Next(r.Kit, lines, func(data []byte) (line ledger.Line, err error) {
-		err = json.Unmarshal(data, &line)
-		return line, err
-	})
+	line, _ := r.line(lines)
 	if line.Job != id || line.Step != "query" || line.Model != "embed" || line.CostNanoUSD != 80 || line.Usage.PromptTokens != 4 || line.Catalog == "" {
 		t.Errorf("line %+v, want the embedding of %s", line, id)
 	}
@@ -106,11 +103,10 @@ func TestQuestionIsInTheLedger(t *testing.T) {
 // TestNoEmbeddingModel: the catalog must have the one that the settings name.
 func TestNoEmbeddingModel(t *testing.T) {
 	t.Parallel()
-	r := setup(t, &fakeStore{}, func(c *Config) { c.EmbeddingModel = "small" })
-	requests := r.requests("small")
-	id := r.submit(question("What?"))
-	r.respond(stagetest.Wait(t, requests, "a request"), vectors)
-	if got := r.failure(id); got.Field != "WEIR_ROUTER_EMBEDDING_MODEL" || got.Hint == "" || !strings.Contains(got.Message, `"small"`) {
+	store := &fakeStore{current: func(context.Context) (vector.Index, bool, error) { return vector.Index{}, false, nil }}
+	r := setup(t, store, func(c *Config) { c.EmbeddingModel = "small" })
+	got := r.failure(r.submit(question("What?")))
+	if got.Field != "WEIR_ROUTER_EMBEDDING_MODEL" || got.Hint == "" || !strings.Contains(got.Message, `"small"`) {
 		t.Errorf("error %+v, want the setting and the model", got)
 	}
 }

@@ -65,7 +65,7 @@ func TestModel(t *testing.T) {
 func TestIDsAreTheMessages(t *testing.T) {
 	t.Parallel()
 	b, _ := bustest.New(t)
-	s, err := New(platform.Platform{NATS: b.Conn()}, DefaultConfig(), Ports{Store: &fakeStore{}, Catalog: models(t)})
+	s, err := New(platform.Platform{NATS: b.Conn()}, DefaultConfig(), Ports{Store: &fakeStore{}, Catalog: models(t, text)})
 	if err != nil {
 		t.Fatal(err)
 	}

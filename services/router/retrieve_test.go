@@ -2,6 +2,8 @@ package router
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,10 +18,9 @@ func TestSearchStaysInTenantAndCollection(t *testing.T) {
 	r := setup(t, finds(vector.Chunk{Document: "d", Text: "x"})).embedder(vectors)
 	r.submit(question("What?"))
 	task, _ := r.task()
-	want := vector.Query{Scope: vector.Scope{Tenant: "acme", Collection: "handbook"}, TopK: 8}
 	got := r.store.queries()
-	if len(got) != 1 || got[0].Scope != want.Scope || len(got[0].Vector) != 2 || got[0].Vector[0] != 0.6 {
-		t.Errorf("queries %+v, want one in %+v with the question's vector", got, want.Scope)
+	if len(got) != 1 || got[0].Scope != scope || !slices.Equal(got[0].Dense, []float32{0.6, 0.8}) || !got[0].Scores {
+		t.Errorf("queries %+v, want one in %+v with the question's vector", got, scope)
 	}
 	if idx := (vector.Index{Name: vector.DefaultIndex, Model: "embed", Dimension: 2}); r.store.indexes[0] != idx {
 		t.Errorf("index %+v, want %+v", r.store.indexes[0], idx)
@@ -38,14 +39,18 @@ func TestSearchStaysInTenantAndCollection(t *testing.T) {
 
 func TestTopK(t *testing.T) {
 	t.Parallel()
-	r := setup(t, finds(vector.Chunk{Text: "x"}), func(c *Config) { c.TopK = 5 }).embedder(vectors)
-	for _, tc := range []struct{ job, want int }{{0, 5}, {3, 3}, {100, 100}} {
+	var chunks []vector.Chunk
+	for i := range event.MaxTopK {
+		chunks = append(chunks, vector.Chunk{Document: fmt.Sprint("d", i), Text: fmt.Sprint("Text ", i)})
+	}
+	r := setupWith(t, text+"  - {id: minutes, top_k: 4}", finds(chunks...), func(c *Config) { c.TopK, c.ContextTokens = 5, 1e6 }).embedder(vectors)
+	for _, tc := range []struct{ job, shown, searched int }{{0, 5, 20}, {3, 3, 20}, {100, 100, 200}} {
 		job := question("What?")
 		job.RAG.TopK = tc.job
-		r.submit(job)
-		r.task()
-		if got := r.store.queries(); got[len(got)-1].TopK != tc.want {
-			t.Errorf("job's top_k %d: searched %d, want %d", tc.job, got[len(got)-1].TopK, tc.want)
+		task := r.asked(job)
+		got := r.store.queries()
+		if len(task.Sources) != tc.shown || got[len(got)-1].TopK != tc.searched {
+			t.Errorf("job's top_k %d: %d sources of %d wanted, want %d of %d", tc.job, len(task.Sources), got[len(got)-1].TopK, tc.shown, tc.searched)
 		}
 	}
 }
@@ -72,19 +77,14 @@ func TestUnknownCollection(t *testing.T) {
 		!strings.Contains(got.Message, `"acme"`) || !strings.Contains(got.Message, `"hand-book"`) {
 		t.Errorf("error %+v, want an unknown collection of the tenant", got)
 	}
-	r.submit(question("What?"))
-	task, _ := r.task()
-	if len(task.Sources) != 0 || strings.Contains(task.Messages[len(task.Messages)-1].Content, "<source") {
-		t.Errorf("task %+v, want no sources", task)
-	}
-	if task.Messages[0].Content != instructions {
-		t.Errorf("prompt %+v, want the instructions: without sources the answer is not to be made up", task.Messages)
+	if got := r.OK(event.KindGenerate, r.submit(question("What?"))).Answer; got.FinishReason != event.FinishAbstained {
+		t.Errorf("answer %+v, want none: nothing was found", got)
 	}
 }
 
 func TestLastMessageMustAsk(t *testing.T) {
 	t.Parallel()
-	r := setup(t, finds(vector.Chunk{Text: "x"})).embedder(vectors)
+	r := setup(t, finds(vector.Chunk{Document: "d", Text: "x"})).embedder(vectors)
 	job := question("What?")
 	job.Messages = append(job.Messages, event.Message{Role: "assistant", Content: "That."})
 	got := r.failure(r.submit(job))
@@ -207,8 +207,9 @@ func TestStoreTroubleIsTriedAgain(t *testing.T) {
 		},
 	}
 	r := setup(t, store).embedder(vectors)
-	r.submit(question("What?"))
-	r.task()
+	if got := r.OK(event.KindGenerate, r.submit(question("What?"))).Answer; got.FinishReason != event.FinishAbstained {
+		t.Errorf("answer %+v, want none: nothing was found", got)
+	}
 	if s, c := searches.Load(), counts.Load(); s != 3 || c != 2 {
 		t.Errorf("%d searches and %d counts, want 3 and 2", s, c)
 	}

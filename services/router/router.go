@@ -15,7 +15,10 @@ import (
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/guard"
+	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/platform"
+	"github.com/weir-dev/weir/pkg/rerank"
+	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 	"github.com/weir-dev/weir/pkg/vector/qdrant"
@@ -26,7 +29,12 @@ type Service struct {
 	cfg     Config
 	p       platform.Platform
 	nc      *nats.Conn
+	bus     *bus.Bus
 	store   searcher
+	rows    *manifest.Rows
+	sparse  *sparse.Encoder
+	ranker  *rerank.Ranker
+	queries *queries
 	metrics *metrics
 	ports   Ports
 	guard   *guard.Guard
@@ -47,6 +55,7 @@ type Ports struct {
 type searcher interface {
 	Search(ctx context.Context, idx vector.Index, q vector.Query) ([]vector.Hit, error)
 	Count(ctx context.Context, idx vector.Index, scope vector.Scope) (int, error)
+	Current(ctx context.Context, name string) (vector.Index, bool, error)
 }
 
 // Dial returns the vector store cfg names. It does no I/O.
@@ -68,7 +77,9 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, p: p, nc: p.NATS, store: ports.Store, ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
+	s := &Service{cfg: cfg, p: p, nc: p.NATS, bus: b, store: ports.Store, rows: manifest.NewRows(b), sparse: sparse.New(), ranker: rerank.New(),
+		ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
+	s.queries = newQueries(s, cfg.InteractiveSlots)
 	s.guard, err = guard.For(p, "router", b, guard.Config{Catalog: ports.Catalog, Dial: noCalls, Project: true})
 	if err != nil {
 		return nil, err
@@ -101,5 +112,5 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Run takes jobs until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	return s.guard.Around(ctx, s.ready, s.plans, s.routes)
+	return s.guard.Around(ctx, s.ready, s.plans, s.routes, s.queries)
 }

@@ -1,7 +1,7 @@
 // Command bench measures Weir: the pipeline's throughput and added latency
-// beside bare JetStream doing the same hops in the same run, the recall of
-// retrieval, and the counting of tokens beside tiktoken-go/tokenizer. It prints
-// the figures and writes them, flat, to JSON files.
+// beside bare JetStream doing the same hops in the same run, and the counting of
+// tokens beside tiktoken-go/tokenizer. It prints the figures and writes them,
+// flat, to JSON files.
 package main
 
 import (
@@ -46,9 +46,6 @@ func run(ctx context.Context) error {
 	found := figures{}
 	if err := benchPipeline(ctx, found, *jobs, *rounds); err != nil {
 		return fmt.Errorf("pipeline: %w", err)
-	}
-	if err := benchRecall(ctx, found, *data); err != nil {
-		return fmt.Errorf("recall: %w", err)
 	}
 	return write(filepath.Join(*out, "pipeline.json"), found)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -137,4 +138,30 @@ func readGo(root string) (string, error) {
 		return "", errors.New("no Go files in the working directory; run in the root of the source")
 	}
 	return b.String(), nil
+}
+
+// maxLine bounds a line of a data set.
+const maxLine = 16 << 20
+
+// readLines calls each with every line of a file that is not empty.
+func readLines(path string, each func(line []byte) error) error {
+	file, err := os.Open(path) //nolint:gosec // the data set's own files
+	if err != nil {
+		return fmt.Errorf("opening data: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // read only
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		if err := each(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return nil
 }

@@ -119,10 +119,11 @@ func badInputs() []bad {
 		ingest("PNG image", doc(`"data":`+quoted(png)), "document"),
 		ingest("PNG image as text", doc(`"media_type":"text/plain","data":`+quoted(png)), "document"),
 		ingest("NUL in the text", doc(`"text":"hello\u0000world"`), "document"),
-		ingest("Latin-1 text", doc(`"data":`+quoted(bytes.Repeat([]byte("caf\xe9 na\xefve\n"), 20))), "document"),
-		ingest("HTML by content", doc(`"text":"<!DOCTYPE html><html><body>hello</body></html>"`), "document"),
-		ingest("HTML by media type", doc(`"media_type":"text/html","text":"<p>hello"`), "document"),
-		ingest("PDF by name", doc(`"source":"report.pdf","text":"hello"`), "document"),
+		ingest("broken PDF", doc(`"data":`+quoted([]byte("%PDF-1.7\nnothing more"))), "document"),
+		ingest("broken docx", doc(`"source":"a.docx","data":`+quoted([]byte("PK\x03\x04 and then nothing"))), "document"),
+		ingest("HTML without text", doc(`"media_type":"text/html","text":"<p style='display:none'>hello"`), "document"),
+		ingest("URL of this machine", doc(`"url":"http://127.0.0.1:80/secret"`), "document.url"),
+		ingest("access list with a wildcard", doc(`"acl":["*"],"text":"hello"`), "document.acl[0]"),
 		class(event.ClassTooLarge, ingest("document too large", doc(`"text":"`+strings.Repeat("long text ", maxDocument/10+1)+`"`), "document")),
 	}
 	return inputs

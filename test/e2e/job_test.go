@@ -60,8 +60,9 @@ func citedAnswer(b *bundle) {
 	seals := b.ask(question("docs", "Where do seals rest at low tide?"))
 	checkCited(b.t, seals, "sandbank north of the breakwater", "notes/coast.txt")
 
-	if r := seals.Receipt; len(r.Attempts) != 2 || r.PromptTokens == 0 || r.CompletionTokens == 0 || r.TotalMS <= 0 {
-		b.t.Errorf("receipt %+v: want the query's embedding and one model call, tokens and a total", r)
+	if r := seals.Receipt; len(r.Attempts) != 1 || r.PromptTokens == 0 || r.CompletionTokens == 0 || r.TotalMS <= 0 ||
+		r.Retrieval == nil || len(r.Retrieval.Sources) == 0 {
+		b.t.Errorf("receipt %+v: want one model call, tokens, a total, and what grounded it", r)
 	}
 }
 

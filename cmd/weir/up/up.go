@@ -102,6 +102,8 @@ type System struct {
 	Conn *nats.Conn
 	// NatsURL is where other clients connect; "" without a listener.
 	NatsURL string
+	// QdrantAddr is that of the vector store.
+	QdrantAddr string
 	// HTTPAddr serves health and metrics; "" when that is off.
 	HTTPAddr string
 }
@@ -184,7 +186,7 @@ func Services(p platform.Platform, cfg Config) ([]lifecycle.Member, error) {
 		return nil, err
 	}
 	dial := openai.NewDialer(config.Env).Dial
-	i, err1 := ingestor.New(p, cfg.Ingestor)
+	i, err1 := ingestor.New(p, cfg.Ingestor, ingestor.Dial(cfg.Ingestor, p.Catalog))
 	e, err2 := embedder.New(p, cfg.Embedder, embedder.Ports{Catalog: p.Catalog, Dial: dial, Store: vectors})
 	ro, err3 := router.New(p, cfg.Router, router.Ports{Catalog: p.Catalog, Store: store})
 	g, err4 := generator.New(p, cfg.Generator, generator.Ports{Catalog: p.Catalog, Dial: dial})
@@ -223,7 +225,7 @@ func (r *runner) serving(on bool) {
 	if !on {
 		return
 	}
-	sys := System{Conn: r.conn, NatsURL: r.cfg.Process.NatsURL}
+	sys := System{Conn: r.conn, NatsURL: r.cfg.Process.NatsURL, QdrantAddr: r.cfg.Router.QdrantAddr}
 	if r.nats != nil {
 		sys.NatsURL = r.nats.URL()
 	}

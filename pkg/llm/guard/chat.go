@@ -64,7 +64,8 @@ func (g *Guard) Chat(ctx context.Context, c Call, req llm.ChatRequest) (llm.Chat
 }
 
 // Embed embeds a batch of texts; req.Model is set to the provider's name. Its
-// calls are not in the ledger as such: the caller's documents are.
+// calls are not in the ledger as such: the caller's documents are. Where a provider
+// reports no usage, the response's is our own count.
 func (g *Guard) Embed(ctx context.Context, c Call, req llm.EmbedRequest) (llm.EmbedResponse, Report, error) {
 	m, err := g.begin(ctx, c.Model, catalog.ModeEmbedding)
 	if err != nil {
@@ -87,9 +88,11 @@ func (g *Guard) Embed(ctx context.Context, c Call, req llm.EmbedRequest) (llm.Em
 		resp, err = m.endpoint.Embed(calling, req)
 		return outcome{usage: resp.Usage}, err
 	}
-	if _, err := r.attempts(ctx); err != nil {
+	out, err := r.attempts(ctx)
+	if err != nil {
 		return llm.EmbedResponse{}, r.report, err
 	}
+	resp.Usage = out.usage
 	return resp, r.report, nil
 }
 

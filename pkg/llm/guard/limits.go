@@ -28,6 +28,29 @@ func LimitGroup(p catalog.Provider, m catalog.Model) budget.Group {
 	return group
 }
 
+// BatchTokens is how many tokens one call should have at most so that admission
+// finds it a place as soon as others: what the limits let through in a second, or
+// two where few requests are allowed. Calls reserve 2.5 s ahead (the horizon of
+// pkg/budget): one that takes longer waits while smaller ones go past it. 0 is no
+// bound.
+func BatchTokens(m catalog.Model) int {
+	l := m.Limits
+	perMinute := int64(0)
+	for _, n := range []int64{l.TPM, l.ITPM, l.TPD} {
+		if n > 0 && (perMinute == 0 || n < perMinute) {
+			perMinute = n
+		}
+	}
+	if perMinute == 0 {
+		return 0
+	}
+	calls := int64(60)
+	if l.RPM > 0 {
+		calls = min(calls, max(l.RPM/2, 30)) // the other half is for questions
+	}
+	return int(max(perMinute/calls, 1))
+}
+
 func law(d catalog.Dialect, dimension string, limit int64, window time.Duration) budget.Law {
 	name := d.Limiter.Laws[dimension]
 	if name == "" {

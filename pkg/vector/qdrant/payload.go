@@ -1,6 +1,7 @@
 package qdrant
 
 import (
+	"slices"
 	"time"
 
 	pb "github.com/qdrant/go-client/qdrant"
@@ -14,61 +15,62 @@ const (
 	keyCollection = "collection"
 	keyDocument   = "document"
 	keyVersion    = "version"
-	keyPosition   = "position"
+	keyHash       = "hash"
+	keyPrefix     = "prefix"
 	keyText       = "text"
+	keyTokens     = "tokens"
+	keySection    = "section"
+	keyCreated    = "created"
 	keySource     = "source"
 	keyTitle      = "title"
-	keySection    = "section"
-	keyStart      = "start"
-	keyEnd        = "end"
-	keyCreated    = "created"
 	keyMetadata   = "metadata"
+	keyACL        = "acl"
 )
 
 // encodeChunk makes the payload of a chunk.
 func encodeChunk(scope vector.Scope, c vector.Chunk) map[string]*pb.Value {
-	p := map[string]*pb.Value{
-		keyTenant:     pb.NewValueString(scope.Tenant),
-		keyCollection: pb.NewValueString(scope.Collection),
-		keyDocument:   pb.NewValueString(c.Document),
-		keyVersion:    pb.NewValueInt(c.Version),
-		keyPosition:   pb.NewValueInt(int64(c.Position)),
-		keyText:       pb.NewValueString(c.Text),
-		keyStart:      pb.NewValueInt(int64(c.Start)),
-		keyEnd:        pb.NewValueInt(int64(c.End)),
+	p := encodeMeta(c.Meta)
+	for key, text := range map[string]string{
+		keyTenant: scope.Tenant, keyCollection: scope.Collection, keyDocument: c.Document, keyHash: c.Hash, keyPrefix: c.Prefix, keyText: c.Text,
+	} {
+		p[key] = pb.NewValueString(text)
 	}
-	if c.Source != "" {
-		p[keySource] = pb.NewValueString(c.Source)
-	}
-	if c.Title != "" {
-		p[keyTitle] = pb.NewValueString(c.Title)
-	}
+	p[keyVersion] = pb.NewValueInt(c.Version)
+	p[keyTokens] = pb.NewValueInt(int64(c.Tokens))
 	if !c.Created.IsZero() {
 		p[keyCreated] = pb.NewValueString(c.Created.UTC().Format(time.RFC3339Nano))
 	}
 	if len(c.Section) > 0 {
-		p[keySection] = encodeSection(c.Section)
-	}
-	if len(c.Metadata) > 0 {
-		p[keyMetadata] = encodeMetadata(c.Metadata)
+		p[keySection] = encodeList(c.Section)
 	}
 	return p
 }
 
-func encodeSection(section []string) *pb.Value {
+// encodeMeta makes the part of the payload that SetMeta writes too. It always
+// has all its keys: setting a payload leaves keys alone that are not given.
+func encodeMeta(m vector.Meta) map[string]*pb.Value {
+	fields := make(map[string]*pb.Value, len(m.Metadata))
+	for k, v := range m.Metadata {
+		fields[k] = pb.NewValueString(v)
+	}
+	acl := m.ACL
+	if len(acl) == 0 {
+		acl = []string{everybody}
+	}
+	return map[string]*pb.Value{
+		keySource:   pb.NewValueString(m.Source),
+		keyTitle:    pb.NewValueString(m.Title),
+		keyMetadata: pb.NewValueStruct(&pb.Struct{Fields: fields}),
+		keyACL:      encodeList(acl),
+	}
+}
+
+func encodeList(texts []string) *pb.Value {
 	list := &pb.ListValue{}
-	for _, s := range section {
+	for _, s := range texts {
 		list.Values = append(list.Values, pb.NewValueString(s))
 	}
 	return pb.NewValueList(list)
-}
-
-func encodeMetadata(metadata map[string]string) *pb.Value {
-	s := &pb.Struct{Fields: make(map[string]*pb.Value, len(metadata))}
-	for k, v := range metadata {
-		s.Fields[k] = pb.NewValueString(v)
-	}
-	return pb.NewValueStruct(s)
 }
 
 // decodeChunk reads a payload. A field another program wrote with another type
@@ -77,18 +79,22 @@ func decodeChunk(p map[string]*pb.Value) vector.Chunk {
 	c := vector.Chunk{
 		Document: p[keyDocument].GetStringValue(),
 		Version:  p[keyVersion].GetIntegerValue(),
-		Position: int(p[keyPosition].GetIntegerValue()),
+		Hash:     p[keyHash].GetStringValue(),
+		Prefix:   p[keyPrefix].GetStringValue(),
 		Text:     p[keyText].GetStringValue(),
-		Source:   p[keySource].GetStringValue(),
-		Title:    p[keyTitle].GetStringValue(),
-		Start:    int(p[keyStart].GetIntegerValue()),
-		End:      int(p[keyEnd].GetIntegerValue()),
+		Tokens:   int(p[keyTokens].GetIntegerValue()),
+		Section:  decodeList(p[keySection]),
+		Meta: vector.Meta{
+			Source: p[keySource].GetStringValue(),
+			Title:  p[keyTitle].GetStringValue(),
+			ACL:    decodeList(p[keyACL]),
+		},
+	}
+	if slices.Equal(c.ACL, []string{everybody}) {
+		c.ACL = nil
 	}
 	if t, err := time.Parse(time.RFC3339Nano, p[keyCreated].GetStringValue()); err == nil {
 		c.Created = t.UTC()
-	}
-	for _, v := range p[keySection].GetListValue().GetValues() {
-		c.Section = append(c.Section, v.GetStringValue())
 	}
 	if fields := p[keyMetadata].GetStructValue().GetFields(); len(fields) > 0 {
 		c.Metadata = make(map[string]string, len(fields))
@@ -97,4 +103,21 @@ func decodeChunk(p map[string]*pb.Value) vector.Chunk {
 		}
 	}
 	return c
+}
+
+func decodeList(v *pb.Value) []string {
+	var out []string
+	for _, e := range v.GetListValue().GetValues() {
+		out = append(out, e.GetStringValue())
+	}
+	return out
+}
+
+// decodePoint makes a stored point of its id and payload.
+func decodePoint(p *pb.RetrievedPoint) vector.Stored {
+	payload := p.GetPayload()
+	return vector.Stored{
+		ID: idText(p.GetId()), Tenant: payload[keyTenant].GetStringValue(), Collection: payload[keyCollection].GetStringValue(),
+		Chunk: decodeChunk(payload),
+	}
 }

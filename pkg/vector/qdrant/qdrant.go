@@ -1,18 +1,24 @@
 // Package qdrant is the vector.Store on Qdrant's gRPC API, for a real Qdrant
 // (1.17 or newer) and the embedded server alike.
 //
-// An index is one Qdrant collection, named after model and dimension, behind an
-// alias with the index's name; so readers keep their name when a new model's
-// collection takes over. Tenants share the collection. Every request carries a
-// filter on tenant and collection.
+// An index is one Qdrant collection, named after name, model and dimension; its
+// metadata holds them exactly (key "weir"). An alias with the index's name leads
+// to the collection that readers should use. It has the vectors dense (cosine),
+// bm25 and grams (sparse, IDF modifier). Requests by index go to the collection
+// itself, never through the alias. Tenants share the collection: every request
+// but those of [Store.Scan] and [Store.Count] carries a filter on the tenant,
+// and a fused query carries it in each of its lists.
 //
 // A point's payload has these keys, which are stable: tenant, collection,
-// document, version, position, text, source, title, section (array), start,
-// end, created (RFC 3339, UTC) and metadata (object). Empty optional ones are
-// left out.
+// document, version, hash, prefix, text, tokens, section (array), created
+// (RFC 3339, UTC), source, title, metadata (object) and acl (array). Empty ones
+// may be left out, except acl, which is ["*"] for everybody in the tenant: a
+// point without it is found by nobody.
 //
 // Point ids must be unique across scopes: a point whose id exists in another
 // scope is left alone, as it would be if its version were too old.
+//
+// Qdrant keeps dense vectors scaled to length 1; that is how they come back.
 package qdrant
 
 import (

@@ -1,6 +1,7 @@
 package qdrant
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	pb "github.com/qdrant/go-client/qdrant"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -54,57 +56,108 @@ func TestPhysicalName(t *testing.T) {
 
 func TestBatches(t *testing.T) {
 	t.Parallel()
-	small := &pb.PointStruct{Id: pb.NewIDNum(1)}
-	big := &pb.PointStruct{Payload: map[string]*pb.Value{"t": pb.NewValueString(strings.Repeat("x", 5<<20))}}
-	huge := &pb.PointStruct{Payload: map[string]*pb.Value{"t": pb.NewValueString(strings.Repeat("x", 9<<20))}}
-	many := make([]*pb.PointStruct, 600)
-	for i := range many {
-		many[i] = small
+	text := func(mib int) vector.Point {
+		return vector.Point{Chunk: vector.Chunk{Text: strings.Repeat("x", mib<<20)}}
 	}
+	many := make([]vector.Point, 600)
 	for name, tt := range map[string]struct {
-		in   []*pb.PointStruct
+		in   []vector.Point
 		want []int
 	}{
 		"none":           {nil, nil},
 		"one":            {many[:1], []int{1}},
 		"by number":      {many, []int{256, 256, 88}},
-		"by size":        {[]*pb.PointStruct{big, small, big, big}, []int{2, 1, 1}},
-		"one over limit": {[]*pb.PointStruct{small, huge, small}, []int{1, 1, 1}},
+		"by size":        {[]vector.Point{text(5), text(0), text(5), text(5)}, []int{2, 1, 1}},
+		"one over limit": {[]vector.Point{text(0), text(9), text(0)}, []int{1, 1, 1}},
 	} {
-		got := batches(tt.in)
-		if len(got) != len(tt.want) {
-			t.Errorf("%s: %d batches, want %v", name, len(got), tt.want)
-			continue
+		var got []int
+		for _, b := range batches(vector.Scope{}, tt.in) {
+			got = append(got, len(b.points))
 		}
-		for i, b := range got {
-			if len(b) != tt.want[i] {
-				t.Errorf("%s: batch %d has %d points, want %d", name, i, len(b), tt.want[i])
-			}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: batches of %v points, want %v", name, got, tt.want)
 		}
 	}
 }
 
-func TestThreshold(t *testing.T) {
+func TestMetadataOfIndex(t *testing.T) {
 	t.Parallel()
-	if threshold(0) != nil {
-		t.Error("a minimum of 0 must keep negative scores too")
-	}
-	for _, s := range []float32{0.5, -0.5, 1} {
-		if got := threshold(s); *got >= s || *got < s-1e-6 {
-			t.Errorf("threshold of %v is %v, want just below", s, *got)
+	for _, idx := range []vector.Index{
+		{Name: "a_b", Model: "c", Dimension: 3}, {Name: "a", Model: "b_c", Dimension: 3}, {Name: "weir", Model: "モデル/x:1", Dimension: 65536},
+	} {
+		info := &pb.CollectionInfo{Config: &pb.CollectionConfig{Metadata: indexMetadata(idx)}}
+		if got, ok := indexOf(info); !ok || got != idx {
+			t.Errorf("index %+v reads back as %+v %v", idx, got, ok)
 		}
+	}
+	if _, ok := indexOf(&pb.CollectionInfo{}); ok {
+		t.Error("a collection without metadata passes for ours")
 	}
 }
 
 func TestPayloadOfAnotherProgram(t *testing.T) {
 	t.Parallel()
 	c := decodeChunk(pb.NewValueMap(map[string]any{
-		keyText: 7, keyVersion: "x", keySection: "not a list", keyCreated: "yesterday", keyMetadata: []any{1}, keyPosition: 3,
+		keyText: 7, keyVersion: "x", keySection: "not a list", keyCreated: "yesterday", keyMetadata: []any{1}, keyTokens: 3, keyACL: 5,
 	}))
-	if c.Text != "" || c.Version != 0 || c.Section != nil || !c.Created.IsZero() || c.Metadata != nil || c.Position != 3 {
-		t.Errorf("chunk %+v, want only the position", c)
+	if c.Text != "" || c.Version != 0 || c.Section != nil || !c.Created.IsZero() || c.Metadata != nil || c.ACL != nil || c.Tokens != 3 {
+		t.Errorf("chunk %+v, want only the tokens", c)
 	}
-	if size := proto.Size(&pb.Struct{Fields: encodeChunk(vector.Scope{Tenant: "t", Collection: "c"}, vector.Chunk{Document: "d"})}); size > 200 {
-		t.Errorf("an empty chunk takes %d bytes", size)
+}
+
+// TestFilterIsInEveryList: tenant, collection and ACL must hold in each prefetch
+// by itself, whatever a server makes of the filter at the root.
+func TestFilterIsInEveryList(t *testing.T) {
+	t.Parallel()
+	v := sparse.Vector{Indices: []uint32{1}, Values: []float32{1}}
+	for _, fusion := range []vector.Fusion{"", vector.DBSF, vector.RRF} {
+		q := vector.Query{
+			Scope: vector.Scope{Tenant: "t", Collection: "c"}, Dense: []float32{1}, BM25: v, Grams: v, TopK: 3, Scores: true, Fusion: fusion,
+			Weights: map[vector.List]float64{vector.BM25: 2},
+			Filter:  vector.Filter{Readers: []string{"ann"}, Metadata: map[string]string{"k": "v"}, Documents: []string{"d"}},
+		}
+		lists, err := newLists(vector.Index{Name: "i", Model: "m", Dimension: 1}, q)
+		if err != nil {
+			t.Fatalf("lists: %v", err)
+		}
+		filter, err := readFilter(q.Scope, q.Filter)
+		if err != nil {
+			t.Fatalf("filter: %v", err)
+		}
+		var keys []string
+		for _, c := range filter.GetMust() {
+			keys = append(keys, c.GetField().GetKey())
+		}
+		if got := strings.Join(keys, " "); got != `tenant collection acl metadata."k" document` {
+			t.Errorf("the filter is on %s", got)
+		}
+		n := 0
+		for _, r := range newRequests("c", q, lists, filter) {
+			filters := []*pb.Filter{r.GetFilter()}
+			for _, p := range r.GetPrefetch() {
+				filters = append(filters, p.GetFilter())
+			}
+			for _, f := range filters {
+				n++
+				if !proto.Equal(f, filter) {
+					t.Errorf("fusion %q: a list has filter %v, want %v", fusion, f, filter)
+				}
+			}
+		}
+		if want := map[vector.Fusion]int{"": 8, vector.DBSF: 8, vector.RRF: 7}[fusion]; n != want {
+			t.Errorf("fusion %q: %d filters, want %d", fusion, n, want)
+		}
+	}
+}
+
+func TestCheckID(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]bool{
+		"01234567-89ab-cdef-0123-456789abcdef": true, "01234567-89AB-cdef-0123-456789abcdef": false, "0123456789abcdef0123456789abcdef": false,
+		"": false, "7": false, "01234567-89ab-cdef-0123-456789abcdeg": false, "{1234567-89ab-cdef-0123-456789abcdef": false,
+	} {
+		if err := checkID("id", id); (err == nil) != want {
+			t.Errorf("id %q: error %v", id, err)
+		}
 	}
 }

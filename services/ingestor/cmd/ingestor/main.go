@@ -10,6 +10,6 @@ import (
 func main() {
 	cfg := ingestor.DefaultConfig()
 	platform.Main("ingestor", &cfg, func(p platform.Platform, cfg *ingestor.Config) (lifecycle.Service, error) {
-		return ingestor.New(p, *cfg)
+		return ingestor.New(p, *cfg, ingestor.Dial(*cfg, p.Catalog))
 	})
 }
