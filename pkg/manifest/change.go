@@ -262,6 +262,11 @@ func (r *Row) MetaWritten(meta vector.Meta) error {
 	return nil
 }
 
+// Holds reports whether a point is a chunk of the current version.
+func (r *Row) Holds(id ID) bool {
+	return slices.ContainsFunc(r.Chunks, func(c Ref) bool { return c.ID == id })
+}
+
 // Garbage returns those of a superseded version's points that no version in the
 // row wants.
 func (r *Row) Garbage(ids IDs) IDs {

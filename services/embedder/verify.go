@@ -3,7 +3,6 @@ package embedder
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
@@ -117,36 +116,65 @@ func (c *check) document(ctx context.Context, place vector.Index, doc vector.Doc
 	if err != nil {
 		return err
 	}
-	var ids manifest.IDs
-	versions := map[manifest.ID]int64{}
+	suspects := wrong(&row, points)
+	if len(suspects) == 0 {
+		return nil
+	}
+	// The points were read before the row: what another worker has mended since is
+	// not wrong.
+	ids := make([]string, len(suspects))
+	for i, p := range suspects {
+		ids[i] = p.ID
+	}
+	if points, err = c.s.vectors.Get(ctx, place, doc.Scope, ids); err != nil {
+		return err
+	}
 	meta := false
-	for _, p := range points {
+	for _, p := range wrong(&row, points) {
 		id, _ := manifest.ParseID(p.ID) // points did it
-		ids, versions[id] = append(ids, id), p.Chunk.Version
-		if !row.MetaStale && !manifest.SameMeta(p.Chunk.Meta, row.Meta) && slices.ContainsFunc(row.Chunks, func(r manifest.Ref) bool { return r.ID == id }) {
+		if row.Holds(id) {
 			c.found.MetaStale++
 			meta = true
-		}
-	}
-	if meta && c.job.Fix {
-		if err := c.mend(ctx, doc, func(row *manifest.Row) error { row.MetaStale = !row.Deleted; return nil }); err != nil {
-			return err
-		}
-	}
-	for _, id := range row.Garbage(ids) {
-		if slices.Contains(row.Stale, id) { // known, and settled below
 			continue
 		}
 		c.found.OrphanCount++
 		c.found.Orphans = c.name(c.found.Orphans, doc, id)
 		if c.job.Fix {
 			// A later version that writes it again keeps it.
-			if err := c.s.vectors.Delete(ctx, place, doc, []string{id.String()}, versions[id]+1); err != nil {
+			if err := c.s.vectors.Delete(ctx, place, doc, []string{p.ID}, p.Chunk.Version+1); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	if !meta || !c.job.Fix {
+		return nil
+	}
+	return c.mend(ctx, doc, func(row *manifest.Row) error { row.MetaStale = !row.Deleted; return nil })
+}
+
+// wrong are those of a document's points that none of its versions wants, or whose
+// meta is not the current one's. What the row itself knows of is left out.
+func wrong(row *manifest.Row, points []vector.Stored) []vector.Stored {
+	var ids manifest.IDs
+	for _, p := range points {
+		id, _ := manifest.ParseID(p.ID) // points did it
+		ids = append(ids, id)
+	}
+	current, garbage := row.Chunks.Set(), map[manifest.ID]bool{}
+	for _, id := range row.Garbage(ids) {
+		garbage[id] = true
+	}
+	for _, id := range row.Stale {
+		delete(garbage, id)
+	}
+	var out []vector.Stored
+	for i, p := range points {
+		otherMeta := current[ids[i]] && !row.MetaStale && !manifest.SameMeta(p.Chunk.Meta, row.Meta)
+		if otherMeta || garbage[ids[i]] {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // row looks for chunks without a point, and for what was begun and not ended.
@@ -194,27 +222,27 @@ func (c *check) row(ctx context.Context, place vector.Index, e manifest.Entry, s
 // unfinished finds a pending version whose job has ended, and what is left to
 // settle.
 func (c *check) unfinished(ctx context.Context, e manifest.Entry) error {
-	if p := e.Row.Pending; p != nil {
-		ended, err := c.s.bus.Finished(ctx, e.Document.Scope.Tenant, p.Job)
-		if err != nil || !ended {
-			return err
-		}
-		c.found.Unfinished++
-		if !c.job.Fix {
-			return nil
-		}
-		return c.abandon(ctx, e.Document, p)
-	}
-	if !e.Row.Unsettled() {
+	job, pending := e.Row.Job, e.Row.Pending
+	switch {
+	case pending != nil:
+		job = pending.Job
+	case !e.Row.Unsettled():
 		return nil
 	}
-	ended, err := c.s.bus.Finished(ctx, e.Document.Scope.Tenant, e.Row.Job)
+	ended, err := c.s.bus.Finished(ctx, e.Document.Scope.Tenant, job)
 	if err != nil || !ended {
 		return err
 	}
+	row, err := c.s.rows.Get(ctx, e.Document) // read after the result: a job that ended well has left nothing
+	if err != nil || row.Settle() != e.Row.Settle() || pending == nil && !row.Unsettled() {
+		return err
+	}
 	c.found.Unfinished++
-	if !c.job.Fix {
+	switch {
+	case !c.job.Fix:
 		return nil
+	case pending != nil:
+		return c.abandon(ctx, e.Document, pending)
 	}
 	return c.mend(ctx, e.Document, func(*manifest.Row) error { return manifest.ErrKeep })
 }
