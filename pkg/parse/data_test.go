@@ -10,34 +10,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/parse"
 	"github.com/weir-dev/weir/pkg/parse/parsetest"
 	"github.com/weir-dev/weir/pkg/parse/pdfium"
 )
 
-// dataDir returns the shared test data (WEIR_DATA or its usual place beside the
-// repository). Without it the test is skipped, in CI failed.
-func dataDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("WEIR_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("test data missing in CI: %v", err)
-		}
-		t.Skipf("SKIPPED, NOT TESTED: no test data (set WEIR_DATA): %v", err)
-	}
-	return dir
-}
-
 // files returns the regular files under a folder of the test data.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	var out []string
-	err := filepath.WalkDir(filepath.Join(dataDir(t), dir), func(file string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dataset.Path(t, dir), func(file string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			out = append(out, file)
 		}
@@ -279,10 +263,9 @@ func TestHostileHTML(t *testing.T) {
 
 // BenchmarkUgly reads each of the ugly files once and ten times as long.
 func BenchmarkUgly(b *testing.B) {
-	dir := os.Getenv("WEIR_DATA")
-	names, _ := filepath.Glob(filepath.Join(dir, "rag/ugly/*"))
-	if dir == "" || len(names) == 0 {
-		b.Skip("SKIPPED, NOT MEASURED: no test data (set WEIR_DATA)")
+	names, err := filepath.Glob(filepath.Join(dataset.Path(b, "rag", "ugly"), "*"))
+	if err != nil || len(names) == 0 {
+		b.Fatalf("no ugly files: %v", err)
 	}
 	for _, f := range names {
 		data, err := os.ReadFile(f)
