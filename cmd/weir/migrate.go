@@ -87,7 +87,7 @@ func describe(s *migration.State) string {
 func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
 	_, err := record.Change(e.ctx, func(s *migration.State) error {
 		if s.Also == c.To && s.Working() {
-			return migration.ErrKeep // go on with it
+			return bus.ErrKeep // go on with it
 		}
 		// One that failed or was refused is quoted again: what it has filled is kept.
 		return s.Ask(c.To, s.Model, e.Tenant, c.MaxLoss, time.Now())

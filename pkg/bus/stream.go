@@ -214,11 +214,15 @@ func (b *Bus) Ensure(ctx context.Context, l Limits) error {
 	return nil
 }
 
-// KeyValue opens a bucket that Ensure has made.
+// KeyValue opens a bucket that Ensure has made. It asks the server once for each.
 func (b *Bus) KeyValue(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	if kv, ok := b.buckets.Load(bucket); ok {
+		return kv.(jetstream.KeyValue), nil
+	}
 	kv, err := b.js.KeyValue(ctx, bucket)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("opening bucket %s: %w", bucket, err))
 	}
+	b.buckets.Store(bucket, kv)
 	return kv, nil
 }

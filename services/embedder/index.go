@@ -92,7 +92,7 @@ func (s *Service) store(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	row, err := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error {
 		verdict = row.Mark(d.DocumentVersion, d.ID, d.Batch, d.ids, d.work)
 		if verdict == manifest.Superseded {
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		}
 		return nil
 	})
@@ -265,7 +265,7 @@ func (s *Service) unfinished(ctx context.Context, d *delivery, err error) error 
 	}
 	row, noteErr := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error {
 		if len(d.work.Attempts) == 0 {
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		}
 		return row.Note(d.DocumentVersion, d.ID, d.Batch, d.work.Attempts)
 	})

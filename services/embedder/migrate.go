@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/manifest"
@@ -164,7 +165,7 @@ func (m *migrator) drop(ctx context.Context, state *migration.State) error {
 	}
 	*state, err = m.record.Change(ctx, func(s *migration.State) error {
 		if s.Drop != dropped {
-			return migration.ErrKeep
+			return bus.ErrKeep
 		}
 		s.Drop = ""
 		return nil

@@ -40,7 +40,7 @@ func (s *Service) settle(ctx context.Context, doc vector.Document, row manifest.
 			case wrote:
 				return row.MetaWritten(meta)
 			}
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		})
 		if err != nil {
 			return row, err

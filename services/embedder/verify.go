@@ -244,7 +244,7 @@ func (c *check) unfinished(ctx context.Context, e manifest.Entry) error {
 	case pending != nil:
 		return c.abandon(ctx, e.Document, pending)
 	}
-	return c.mend(ctx, e.Document, func(*manifest.Row) error { return manifest.ErrKeep })
+	return c.mend(ctx, e.Document, func(*manifest.Row) error { return bus.ErrKeep })
 }
 
 // abandon gives a pending version up. The current one is an older one, so settling
