@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -36,9 +35,8 @@ func (c *Client) Query(ctx context.Context, tenant string, q event.QueryRequest)
 		return none, e
 	}
 	reply, err := event.Decode[event.QueryReply](msg.Data)
-	if err == nil && reply.Error != nil {
-		reply.Error.RetryAfter = time.Duration(reply.RetryAfterMS) * time.Millisecond
-		err = reply.Error
+	if err == nil {
+		err = reply.Err()
 	}
 	return reply, err
 }

@@ -65,14 +65,13 @@ func (q *queries) reply(ctx context.Context, msg *nats.Msg) {
 	defer cancel()
 	reply := event.QueryReply{V: event.Version}
 	if err := q.answer(ctx, msg, &reply); err != nil {
-		reply.Error = event.AsError(err)
-		reply.RetryAfterMS = reply.Error.RetryAfter.Milliseconds()
+		reply.Failure = event.FailureOf(err)
 	}
 	err := respond(msg, &reply)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		tooLarge := &event.Error{Class: event.ClassTooLarge, Field: "rag.top_k", Message: fmt.Sprintf("%d passages are more than one message holds", len(reply.Hits)),
 			Hint: "ask for fewer"}
-		reply = event.QueryReply{V: event.Version, Error: tooLarge, Tokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD}
+		reply = event.QueryReply{V: event.Version, Failure: event.FailureOf(tooLarge), Tokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD}
 		respond(msg, &reply) //nolint:errcheck // as below
 	} // of other trouble the asker's timeout tells
 }

@@ -128,7 +128,7 @@ func (w *reranking) answer(ctx context.Context, data []byte) any {
 	reply := event.RerankReply{V: event.Version}
 	if err := w.rerank(ctx, data, &reply); err != nil {
 		reply.Scores = nil
-		reply.Error, reply.RetryAfterMS = failure(err)
+		reply.Failure = event.FailureOf(err)
 	}
 	return reply
 }

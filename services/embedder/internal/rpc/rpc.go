@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/weir-dev/weir/pkg/event"
 )
 
 const (
@@ -96,10 +94,4 @@ func (s *server) reply(msg *nats.Msg, sign []byte) {
 		return // cannot happen: finite numbers and texts only
 	}
 	msg.Respond(data) //nolint:errcheck // the asker's timeout tells it
-}
-
-// failure is what a reply says of an error.
-func failure(err error) (e *event.Error, retryAfterMS int64) {
-	e = event.AsError(err)
-	return e, e.RetryAfter.Milliseconds()
 }
