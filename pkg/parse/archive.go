@@ -44,6 +44,16 @@ func (w *work) openArchive(data []byte) (*archive, error) {
 	return a, nil
 }
 
+// openDocument opens the archive of a document and reads its properties.
+func (w *work) openDocument(ctx context.Context, data []byte, properties string) (*archive, content, error) {
+	var c content
+	a, err := w.openArchive(data)
+	if err == nil {
+		err = a.properties(ctx, &c, properties)
+	}
+	return a, c, err
+}
+
 // has reports whether a file is there.
 func (a *archive) has(name string) bool { return a.files[name] != nil }
 
@@ -135,6 +145,28 @@ func limitTags(r io.Reader) io.Reader {
 		}
 		return n, err
 	})
+}
+
+// shown calls visit with what is outside of the elements that left reports.
+func shown(left func(xml.StartElement) bool, visit func(xml.Token) error) func(xml.Token) error {
+	open := 0 // elements within one that is left out, itself included
+	return func(t xml.Token) error {
+		switch t := t.(type) {
+		case xml.StartElement:
+			if open > 0 || left(t) {
+				open++
+			}
+		case xml.EndElement:
+			if open > 0 {
+				open--
+				return nil
+			}
+		}
+		if open > 0 {
+			return nil
+		}
+		return visit(t)
+	}
 }
 
 // relations returns the targets of the relations of a part of an Office file

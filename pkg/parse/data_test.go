@@ -261,6 +261,28 @@ func TestHostileHTML(t *testing.T) {
 	}
 }
 
+// TestHostilePieces checks that text in many pieces costs no more for each piece
+// the more there are.
+func TestHostilePieces(t *testing.T) {
+	long := strings.Repeat("long text ", 10_000)
+	word := `<w:p><w:r><w:t>` + long + `</w:t></w:r>` + strings.Repeat(`<w:p></w:p>`, 2000) + `</w:p>`
+	office := `<text:p>` + long + strings.Repeat(`<text:p></text:p>`, 2000) + `</text:p>`
+	pages := fakePDF{pages: []string{strings.Repeat("some words at the end of a long-\nline and ", 4000)}}
+	for _, in := range []parse.Input{
+		{Name: "a.docx", Data: docxOf(t, word)},
+		{Name: "a.odt", Data: odfOf(t, "text", "<office:text>"+office+"</office:text>")},
+		{Name: "a.pdf", Data: []byte("%PDF-1.7"), PDF: pages},
+	} {
+		cost := parsetest.Measure(t.Context(), in)
+		if cost.Err != nil {
+			t.Errorf("%s: %v", in.Name, cost.Err)
+		}
+		if cost.Allocated > 32<<20 {
+			t.Errorf("%s: %d MB allocated", in.Name, cost.Allocated>>20)
+		}
+	}
+}
+
 // BenchmarkUgly reads each of the ugly files once and ten times as long.
 func BenchmarkUgly(b *testing.B) {
 	names, err := filepath.Glob(filepath.Join(dataset.Path(b, "rag", "ugly"), "*"))

@@ -129,6 +129,60 @@ func (m *writer) table(rows [][]string) {
 	}
 }
 
+// tables are the open tables of a document, innermost last. One in another is text
+// of its cell.
+type tables struct {
+	open []openTable
+	deep int // tables open beyond maxTables
+}
+
+// maxTables is how deep tables in tables are followed; deeper ones are text.
+const maxTables = 4
+
+type openTable struct {
+	rows   [][]string
+	cell   []byte // of the open cell
+	repeat int    // the columns it stands for, in OpenDocument
+}
+
+// top is the innermost table, nil outside of tables.
+func (t *tables) top() *openTable {
+	if len(t.open) == 0 {
+		return nil
+	}
+	return &t.open[len(t.open)-1]
+}
+
+func (t *tables) begin() {
+	if len(t.open) == maxTables {
+		t.deep++
+		return
+	}
+	t.open = append(t.open, openTable{})
+}
+
+// end writes the outermost table, and an inner one into its cell.
+func (t *tables) end(out *writer) {
+	top := t.top()
+	switch {
+	case t.deep > 0:
+		t.deep--
+		return
+	case top == nil:
+		return
+	}
+	rows := top.rows
+	t.open = t.open[:len(t.open)-1]
+	outer := t.top()
+	if outer == nil {
+		out.table(rows)
+		return
+	}
+	for _, row := range rows {
+		outer.cell = append(outer.cell, strings.Join(row, " ")+"\n"...)
+	}
+}
+
 // tableWriter writes a table row by row. Empty rows are left out, and a table of
 // one column is paragraphs: such frame text rather than order it.
 type tableWriter struct {

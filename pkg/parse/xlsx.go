@@ -11,12 +11,8 @@ import (
 // readXlsx reads a workbook: every sheet that is shown is a heading and a
 // table of the values as they are shown.
 func (w *work) readXlsx(ctx context.Context, data []byte) (content, error) {
-	a, err := w.openArchive(data)
+	a, c, err := w.openDocument(ctx, data, "docProps/core.xml")
 	if err != nil {
-		return content{}, err
-	}
-	var c content
-	if err := a.properties(ctx, &c, "docProps/core.xml"); err != nil {
 		return content{}, err
 	}
 	if err := checkWorkbook(ctx, a); err != nil {
