@@ -65,7 +65,7 @@ func (a *archive) open(ctx context.Context, name string) (io.ReadCloser, error) 
 	}
 	rc, err := f.Open()
 	if err != nil {
-		return nil, broken(err, "file "+cutText(name)+" of the archive")
+		return nil, brokenFile(err, name)
 	}
 	return struct {
 		io.Reader
@@ -75,16 +75,27 @@ func (a *archive) open(ctx context.Context, name string) (io.ReadCloser, error) 
 
 // read returns all of a file.
 func (a *archive) read(ctx context.Context, name string) ([]byte, error) {
+	var b bytes.Buffer
+	err := a.copy(ctx, name, &b)
+	return b.Bytes(), err
+}
+
+// copy writes all of a file to dst.
+func (a *archive) copy(ctx context.Context, name string, dst io.Writer) error {
 	rc, err := a.open(ctx, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = rc.Close() }()
-	data, err := io.ReadAll(rc)
-	if err != nil {
-		return nil, broken(err, "file "+cutText(name)+" of the archive")
+	if _, err := io.Copy(dst, rc); err != nil {
+		return brokenFile(err, name)
 	}
-	return data, nil
+	return nil
+}
+
+// brokenFile is the error of a file of an archive.
+func brokenFile(cause error, name string) error {
+	return broken(cause, "file "+cutText(name)+" of the archive")
 }
 
 // xml calls visit with every start tag, end tag and text of an XML file.
@@ -102,7 +113,7 @@ func (a *archive) xml(ctx context.Context, name string, visit func(xml.Token) er
 			return nil
 		}
 		if err != nil {
-			return broken(err, "file "+cutText(name)+" of the archive")
+			return brokenFile(err, name)
 		}
 		switch t.(type) {
 		case xml.StartElement:
@@ -111,7 +122,7 @@ func (a *archive) xml(ctx context.Context, name string, visit func(xml.Token) er
 			depth--
 		}
 		if depth > maxXMLDepth {
-			return broken(fmt.Errorf("its elements are nested deeper than %d", maxXMLDepth), "file "+cutText(name)+" of the archive")
+			return brokenFile(fmt.Errorf("its elements are nested deeper than %d", maxXMLDepth), name)
 		}
 		if err := visit(t); err != nil {
 			return err

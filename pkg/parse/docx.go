@@ -197,7 +197,7 @@ func (d *docx) endParagraph() {
 	case level > 0:
 		d.out.heading(level, s)
 	case list >= 0:
-		d.out.item(list, 0, s)
+		d.out.item(list, s)
 	default:
 		d.out.paragraph(s)
 	}

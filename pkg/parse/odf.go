@@ -175,7 +175,7 @@ func (d *odf) endParagraph() {
 	case d.slides && d.shape == "title":
 		d.out.heading(2, s)
 	case d.lists > 0:
-		d.out.item(d.lists-1, 0, s)
+		d.out.item(d.lists-1, s)
 	default:
 		d.out.paragraph(s)
 	}

@@ -110,7 +110,7 @@ func (p *slidePart) write(out *writer) {
 	case p.rows != nil:
 		out.table(p.rows)
 	case p.depth >= 0:
-		out.item(p.depth, 0, p.text)
+		out.item(p.depth, p.text)
 	default:
 		out.paragraph(p.text)
 	}
