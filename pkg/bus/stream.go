@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -169,12 +170,7 @@ func Buckets(l Limits) []jetstream.KeyValueConfig {
 	for i := range buckets {
 		b := &buckets[i]
 		b.History, b.Storage, b.Replicas = 1, jetstream.FileStorage, l.Replicas
-		if b.MaxValueSize == 0 {
-			b.MaxValueSize = maxValue
-		}
-		if b.MaxBytes == 0 {
-			b.MaxBytes = stateBytes
-		}
+		b.MaxValueSize, b.MaxBytes = cmp.Or(b.MaxValueSize, maxValue), cmp.Or(b.MaxBytes, stateBytes)
 	}
 	return buckets
 }

@@ -28,7 +28,7 @@ func (c *Client) Query(ctx context.Context, tenant string, q event.QueryRequest)
 	}
 	msg, err := c.bus.Conn().RequestWithContext(ctx, event.QueryRPC(tenant), data)
 	if err != nil {
-		e := &event.Error{Class: event.ClassUnavailable, Message: fmt.Sprintf("asking a router: %v", err), Err: err}
+		e := event.Errorf(event.ClassUnavailable, "asking a router: %w", err)
 		if errors.Is(err, nats.ErrNoResponders) {
 			e.Hint = "start a router"
 		}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -140,11 +141,5 @@ func key(doc vector.Document) string {
 }
 
 func filter(scope vector.Scope) string {
-	part := func(s string) string {
-		if s == "" {
-			return "*"
-		}
-		return s
-	}
-	return part(scope.Tenant) + "." + part(scope.Collection) + ".*"
+	return cmp.Or(scope.Tenant, "*") + "." + cmp.Or(scope.Collection, "*") + ".*"
 }

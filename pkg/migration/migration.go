@@ -6,6 +6,7 @@
 package migration
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -75,10 +76,7 @@ type State struct {
 // Models lists the models whose indexes are written, the one in force first.
 // otherwise is in force when nothing was ever migrated.
 func (s *State) Models(otherwise string) []string {
-	models := []string{otherwise}
-	if s.Model != "" {
-		models[0] = s.Model
-	}
+	models := []string{cmp.Or(s.Model, otherwise)}
 	switch s.Phase {
 	case Filling, Comparing, Refused, Switched, Back:
 		if s.Also != "" && s.Also != models[0] {

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 )
@@ -29,34 +29,18 @@ func newQueries(s *Service, slots int) *queries {
 // Ready is closed when requests are taken.
 func (q *queries) Ready() <-chan struct{} { return q.ready }
 
-const (
-	// queryTimeout bounds one request, the wait for a provider's limits included.
-	queryTimeout = time.Minute
-	// queryBacklog is how many requests may wait for a free slot in this process;
-	// those after them are lost.
-	queryBacklog = 1024
-)
+// queryTimeout bounds one request, the wait for a provider's limits included.
+const queryTimeout = time.Minute
 
 // Run answers until ctx ends, and then what it has taken until then.
 func (q *queries) Run(ctx context.Context) error {
-	requests := make(chan *nats.Msg, queryBacklog)
-	sub, err := q.s.nc.ChanQueueSubscribe(event.QueryRPC("*"), "router", requests)
+	stop, err := bus.Serve(q.s.nc, event.QueryRPC("*"), "router", q.slots, func(msg *nats.Msg) { q.reply(context.WithoutCancel(ctx), msg) })
 	if err != nil {
 		return fmt.Errorf("serving queries: %w", err)
 	}
-	var working sync.WaitGroup
-	for range q.slots {
-		working.Go(func() {
-			for msg := range requests {
-				q.reply(context.WithoutCancel(ctx), msg)
-			}
-		})
-	}
 	close(q.ready)
 	<-ctx.Done()
-	sub.Unsubscribe() //nolint:errcheck // the connection may be gone
-	close(requests)
-	working.Wait()
+	stop()
 	return nil
 }
 
