@@ -23,16 +23,13 @@ type askCmd struct {
 
 // Run asks and prints the answer as it arrives.
 func (c *askCmd) Run(e *env) error {
-	cl, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	result, err := ask(e, cl, c)
-	if err != nil {
-		return err
-	}
-	return jobError(result)
+	return e.withClient(func(cl *client.Client) error {
+		result, err := ask(e, cl, c)
+		if err != nil {
+			return err
+		}
+		return jobError(result)
+	})
 }
 
 // ask submits the question and shows the answer and its receipt.

@@ -5,13 +5,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/catalog"
@@ -154,24 +154,16 @@ func perMillion(nano int64) string {
 }
 
 func (e *env) printModels(lines []catalogLine) error {
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	if !e.JSON {
+	if e.JSON {
+		return printLines(e, lines)
+	}
+	return e.table("the catalog", func(w io.Writer) {
 		fmt.Fprintln(w, "MODEL\tPROVIDER\tUPSTREAM\tMODE\tUSD/M IN\tUSD/M OUT\tLIMITS\tFALLBACK")
-	}
-	for _, l := range lines {
-		if e.JSON {
-			if err := e.printJSON(l); err != nil {
-				return err
-			}
-			continue
+		for _, l := range lines {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Provider, l.Upstream, l.Mode, cmp.Or(l.Input, "-"), cmp.Or(l.Output, "-"),
+				cmp.Or(limitText(l.Limits), "-"), cmp.Or(strings.Join(l.Chain[1:], ", "), "-"))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Provider, l.Upstream, l.Mode, cmp.Or(l.Input, "-"), cmp.Or(l.Output, "-"),
-			cmp.Or(limitText(l.Limits), "-"), cmp.Or(strings.Join(l.Chain[1:], ", "), "-"))
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("printing the catalog: %w", err)
-	}
-	return nil
+	})
 }
 
 // limitText is the limits in one order.

@@ -6,16 +6,41 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"text/tabwriter"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
 )
 
-// connect opens a client, or says how to start what is missing.
-func (e *env) connect() (*client.Client, *nats.Conn, error) {
+// withClient runs fn with a client on a connection of its own.
+func (e *env) withClient(fn func(*client.Client) error) error {
+	return e.connected(func(nc *nats.Conn) error {
+		c, err := client.New(nc)
+		if err != nil {
+			return err
+		}
+		return fn(c)
+	})
+}
+
+// withBus runs fn with a bus on a connection of its own.
+func (e *env) withBus(fn func(*bus.Bus) error) error {
+	return e.connected(func(nc *nats.Conn) error {
+		b, err := bus.New(nc)
+		if err != nil {
+			return err
+		}
+		return fn(b)
+	})
+}
+
+// connected runs fn with a connection, or says how to start what is missing.
+func (e *env) connected(fn func(*nats.Conn) error) error {
 	url := cmp.Or(e.NatsURL, nats.DefaultURL)
 	opts := []nats.Option{
 		nats.Name("weir-cli"), nats.Timeout(5 * time.Second), nats.MaxReconnects(-1),
@@ -30,14 +55,10 @@ func (e *env) connect() (*client.Client, *nats.Conn, error) {
 	}
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {
-		return nil, nil, coded(exitUnreachable, "no NATS server at %s: %w; start Weir with `weir up`, or set --nats-url", url, err)
+		return coded(exitUnreachable, "no NATS server at %s: %w; start Weir with `weir up`, or set --nats-url", url, err)
 	}
-	c, err := client.New(nc)
-	if err != nil {
-		nc.Close()
-		return nil, nil, err
-	}
-	return c, nc, nil
+	defer nc.Close()
+	return fn(nc)
 }
 
 // withTimeout bounds a command's wait; 0 waits for ever.
@@ -59,6 +80,15 @@ func waitError(err error, job string) error {
 	return err
 }
 
+// awaitJob waits for a job; a failed one is an error as well.
+func awaitJob(ctx context.Context, cl *client.Client, tenant, id string) (event.Result, error) {
+	result, err := cl.Await(ctx, tenant, id)
+	if err != nil {
+		return result, waitError(err, id)
+	}
+	return result, jobError(result)
+}
+
 // jobError is the error of a failed job, nil of any other.
 func jobError(r event.Result) error {
 	if r.Status != event.StatusFailed {
@@ -71,6 +101,27 @@ func jobError(r event.Result) error {
 func (e *env) printJSON(value any) error {
 	if err := json.NewEncoder(e.out).Encode(value); err != nil {
 		return fmt.Errorf("printing JSON: %w", err)
+	}
+	return nil
+}
+
+// printLines prints values as JSON, one a line.
+func printLines[T any](e *env, list []T) error {
+	for _, v := range list {
+		if err := e.printJSON(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// table prints the cells that fill writes, separated by tabs, in columns; what
+// names them in errors.
+func (e *env) table(what string, fill func(w io.Writer)) error {
+	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	fill(w)
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("printing %s: %w", what, err)
 	}
 	return nil
 }

@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/client"
@@ -45,10 +46,9 @@ type document struct {
 	PendingTotal int   `json:"pending_total,omitempty"`
 }
 
-func newDocument(e manifest.Entry) document {
-	r := &e.Row
+func newDocument(collection, id string, r *manifest.Row) document {
 	d := document{
-		Collection: e.Document.Scope.Collection, ID: e.Document.ID, Version: r.Version, Source: r.Meta.Source, Title: r.Meta.Title,
+		Collection: collection, ID: id, Version: r.Version, Source: r.Meta.Source, Title: r.Meta.Title,
 		MediaType: r.MediaType, Metadata: r.Meta.Metadata, ACL: r.Meta.ACL, Chunks: len(r.Chunks), Tokens: r.Tokens, Bytes: r.Bytes,
 		Created: r.Created, Updated: r.Updated, Deleted: r.Deleted,
 	}
@@ -73,41 +73,33 @@ func (c *docsLsCmd) Run(e *env) error {
 				return err
 			}
 			if !entry.Row.Deleted || c.Deleted {
-				list = append(list, newDocument(entry))
+				list = append(list, newDocument(entry.Document.Scope.Collection, entry.Document.ID, &entry.Row))
 			}
 		}
 		slices.SortFunc(list, func(a, b document) int {
 			return cmp.Or(strings.Compare(a.Collection, b.Collection), strings.Compare(a.Source, b.Source), strings.Compare(a.ID, b.ID))
 		})
 		if e.JSON {
-			for _, d := range list {
-				if err := e.printJSON(d); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printLines(e, list)
 		}
 		return e.printDocuments(list)
 	})
 }
 
 func (e *env) printDocuments(list []document) error {
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "COLLECTION\tSOURCE\tID\tCHUNKS\tTOKENS\tUPDATED\tSTATE")
-	chunks, tokens := 0, 0
-	for _, d := range list {
-		updated := "-"
-		if !d.Updated.IsZero() {
-			updated = d.Updated.Local().Format(time.DateTime)
+	return e.table("documents", func(w io.Writer) {
+		fmt.Fprintln(w, "COLLECTION\tSOURCE\tID\tCHUNKS\tTOKENS\tUPDATED\tSTATE")
+		chunks, tokens := 0, 0
+		for _, d := range list {
+			updated := "-"
+			if !d.Updated.IsZero() {
+				updated = d.Updated.Local().Format(time.DateTime)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", d.Collection, cmp.Or(d.Source, "-"), d.ID, d.Chunks, d.Tokens, updated, d.state())
+			chunks, tokens = chunks+d.Chunks, tokens+d.Tokens
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", d.Collection, cmp.Or(d.Source, "-"), d.ID, d.Chunks, d.Tokens, updated, d.state())
-		chunks, tokens = chunks+d.Chunks, tokens+d.Tokens
-	}
-	fmt.Fprintf(w, "%s\t\t\t%d\t%d\t\t\n", plural(len(list), "document"), chunks, tokens)
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("printing documents: %w", err)
-	}
-	return nil
+		fmt.Fprintf(w, "%s\t\t\t%d\t%d\t\t\n", plural(len(list), "document"), chunks, tokens)
+	})
 }
 
 func (d *document) state() string {
@@ -136,9 +128,7 @@ func (c *docsShowCmd) Run(e *env) error {
 		if row.Version == 0 && row.Pending == nil {
 			return coded(exitNoResult, "collection %s has no document %s: see `weir docs ls`", c.Collection, id)
 		}
-		entry := manifest.Entry{Row: row}
-		entry.Document.ID, entry.Document.Scope.Collection = id, c.Collection
-		d := newDocument(entry)
+		d := newDocument(c.Collection, id, &row)
 		if e.JSON {
 			return e.printJSON(struct {
 				document
@@ -175,7 +165,7 @@ func (e *env) printDocument(d *document, row *manifest.Row) {
 			fmt.Fprintf(e.out, "%-10s %s\n", field.name, field.value)
 		}
 	}
-	for _, key := range sortedKeys(d.Metadata) {
+	for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
 		fmt.Fprintf(e.out, "%-10s %s = %s\n", "metadata", key, d.Metadata[key])
 	}
 	embedded, reused := row.Spent()
@@ -188,15 +178,6 @@ func (e *env) printDocument(d *document, row *manifest.Row) {
 		}
 		fmt.Fprintf(e.out, "  %4d  %s  %d-%d%s\n", i, p.Chunk, p.Start, p.End, page)
 	}
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // documentID takes an id, or the path or URL that one is made of.
@@ -249,11 +230,8 @@ func (c *docsReindexCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		result, err := cl.Await(ctx, e.Tenant, id)
+		result, err := awaitJob(ctx, cl, e.Tenant, id)
 		if err != nil {
-			return waitError(err, id)
-		}
-		if err := jobError(result); err != nil {
 			return err
 		}
 		return c.follow(ctx, e, cl, result.Reindexed)
@@ -264,12 +242,9 @@ func (c *docsReindexCmd) Run(e *env) error {
 func (c *docsReindexCmd) follow(ctx context.Context, e *env, cl *client.Client, r *event.Reindexed) error {
 	progress := newProgress(e, r.Documents)
 	for _, id := range r.Jobs {
-		result, err := cl.Await(ctx, e.Tenant, id)
+		result, err := awaitJob(ctx, cl, e.Tenant, id)
 		if ctx.Err() != nil {
 			break // told once, at the end
-		}
-		if err == nil {
-			err = jobError(result)
 		}
 		name := id
 		if result.Ingested != nil {
@@ -325,22 +300,13 @@ func (c *docsVerifyCmd) Run(e *env) error {
 func (e *env) printVerified(v *event.Verified) {
 	fmt.Fprintf(e.out, "%s, %s: %d of no document, %d missing, %d with other metadata, %s unfinished\n", plural(v.Documents, "document"),
 		plural(v.Points, "point"), v.OrphanCount, v.MissingCount, v.MetaStale, plural(v.Unfinished, "version"))
-	for what, list := range map[string][]event.Finding{"of no document": v.Orphans, "missing": v.Missing} {
-		for _, f := range list {
-			fmt.Fprintf(e.out, "  %s: chunk %s of %s in %s\n", what, f.Chunk, f.Document, f.Collection)
-		}
+	for _, f := range v.Orphans {
+		fmt.Fprintf(e.out, "  of no document: chunk %s of %s in %s\n", f.Chunk, f.Document, f.Collection)
+	}
+	for _, f := range v.Missing {
+		fmt.Fprintf(e.out, "  missing: chunk %s of %s in %s\n", f.Chunk, f.Document, f.Collection)
 	}
 	for _, document := range v.Reread {
 		fmt.Fprintf(e.out, "  ingest again: %s\n", document)
 	}
-}
-
-// withClient runs fn with a client on a connection of its own.
-func (e *env) withClient(fn func(*client.Client) error) error {
-	cl, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	return fn(cl)
 }

@@ -106,15 +106,6 @@ func (c *ingestCmd) send(ctx context.Context, tenant string, cl *client.Client, 
 	return awaitJob(ctx, cl, tenant, id)
 }
 
-// awaitJob waits for a job; a failed one is an error as well.
-func awaitJob(ctx context.Context, cl *client.Client, tenant, id string) (event.Result, error) {
-	result, err := cl.Await(ctx, tenant, id)
-	if err != nil {
-		return result, waitError(err, id)
-	}
-	return result, jobError(result)
-}
-
 // prune removes the documents whose files are gone: those whose source lies in one
 // of the folders and is none of the files.
 func (c *ingestCmd) prune(e *env, cl *client.Client, files []string) error {
@@ -191,6 +182,13 @@ type found struct {
 // ingestor's default.
 const maxFile = parse.DefaultMaxBytes
 
+// taken says which files of a folder are taken.
+func taken() source.Options {
+	return source.Options{Accept: parse.Reads, MaxBytes: maxFile}
+}
+
+func (e *env) leftOut(s source.Skip) { fmt.Fprintf(e.err, "%s: left out: %s\n", s.Source, s.Reason) }
+
 // collect lists the documents to send, each once.
 func collect(e *env, paths []string) (found, error) {
 	var f found
@@ -203,7 +201,7 @@ func collect(e *env, paths []string) (found, error) {
 			}
 			continue
 		}
-		files, skips, err := source.Walk([]string{path}, source.Options{Accept: parse.Reads, MaxBytes: maxFile})
+		files, skips, err := source.Walk([]string{path}, taken())
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return f, coded(exitUsage, "no file or folder %s", path)
@@ -212,7 +210,7 @@ func collect(e *env, paths []string) (found, error) {
 		}
 		for _, skip := range skips {
 			f.skipped = append(f.skipped, skip.Source)
-			fmt.Fprintf(e.err, "%s: left out: %s\n", skip.Source, skip.Reason)
+			e.leftOut(skip)
 		}
 		for _, file := range files {
 			if !seen[file.Source] {
@@ -240,13 +238,13 @@ func (c *ingestCmd) watch(e *env, cl *client.Client, known []source.File) error 
 		return coded(exitUsage, "--watch: name a file or folder; URLs are not watched")
 	}
 	opts := source.WatchOptions{
-		Options: source.Options{Accept: parse.Reads, MaxBytes: maxFile}, Known: known,
+		Options: taken(), Known: known,
 		Ready: func() {
 			if !e.JSON {
 				fmt.Fprintf(e.out, "watching %s\n", strings.Join(paths, ", "))
 			}
 		},
-		Skipped: func(s source.Skip) { fmt.Fprintf(e.err, "%s: left out: %s\n", s.Source, s.Reason) },
+		Skipped: e.leftOut,
 	}
 	return source.Watch(e.ctx, paths, opts, func(change source.Change) { c.changed(e, cl, change) })
 }

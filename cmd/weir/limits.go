@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/budget"
@@ -39,23 +39,20 @@ func (c limitsCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	_, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	b, err := bus.New(nc)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
-	defer cancel()
 	var out limits
-	if out.Limits, err = readLimits(ctx, b, models); err != nil {
-		return coded(exitUnreachable, "%w", err)
-	}
-	if out.Providers, err = readHealth(ctx, b); err != nil {
-		return coded(exitUnreachable, "%w", err)
+	err = e.withBus(func(b *bus.Bus) (err error) {
+		ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
+		defer cancel()
+		if out.Limits, err = readLimits(ctx, b, models); err != nil {
+			return coded(exitUnreachable, "%w", err)
+		}
+		if out.Providers, err = readHealth(ctx, b); err != nil {
+			return coded(exitUnreachable, "%w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if e.JSON {
 		return e.printJSON(out)
@@ -112,22 +109,24 @@ func readHealth(ctx context.Context, b *bus.Bus) ([]health, error) {
 }
 
 func (e *env) printLimits(l limits) error {
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	if len(l.Limits) == 0 {
 		fmt.Fprintln(e.out, "The catalog names no limits.")
-	} else {
-		fmt.Fprintln(w, "GROUP\tLIMIT\tOF CATALOG\tIN FORCE\tBATCH STARTS IN\tINTERACTIVE IN\tUSED")
 	}
-	for _, s := range l.Limits {
-		used := "-"
-		if s.Used > 0 {
-			used = fmt.Sprint(s.Used)
+	err := e.table("limits", func(w io.Writer) {
+		if len(l.Limits) > 0 {
+			fmt.Fprintln(w, "GROUP\tLIMIT\tOF CATALOG\tIN FORCE\tBATCH STARTS IN\tINTERACTIVE IN\tUSED")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", s.Group, s.Dimension, s.Limit, s.InForce,
-			s.Reserved.Round(time.Millisecond), s.Interactive.Round(time.Millisecond), used)
-	}
-	if err := w.Flush(); err != nil { // the tables have columns of their own
-		return fmt.Errorf("printing limits: %w", err)
+		for _, s := range l.Limits {
+			used := "-"
+			if s.Used > 0 {
+				used = fmt.Sprint(s.Used)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", s.Group, s.Dimension, s.Limit, s.InForce,
+				s.Reserved.Round(time.Millisecond), s.Interactive.Round(time.Millisecond), used)
+		}
+	})
+	if err != nil {
+		return err
 	}
 	for _, s := range l.Limits {
 		if !s.NotBefore.IsZero() {
@@ -135,19 +134,17 @@ func (e *env) printLimits(l limits) error {
 		}
 	}
 	fmt.Fprintln(e.out)
-	fmt.Fprintln(w, "PROVIDER\tGROUP\tSTATE\tUNTIL\tWHY")
-	for _, h := range l.Providers {
-		until := "-"
-		if !h.Until.IsZero() {
-			until = h.Until.Format(time.RFC3339)
+	return e.table("limits", func(w io.Writer) {
+		fmt.Fprintln(w, "PROVIDER\tGROUP\tSTATE\tUNTIL\tWHY")
+		for _, h := range l.Providers {
+			until := "-"
+			if !h.Until.IsZero() {
+				until = h.Until.Format(time.RFC3339)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", h.Provider, h.Group, h.State, until, h.Reason)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", h.Provider, h.Group, h.State, until, h.Reason)
-	}
-	if len(l.Providers) == 0 {
-		fmt.Fprintln(w, "-\t-\tall work\t-\t")
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("printing limits: %w", err)
-	}
-	return nil
+		if len(l.Providers) == 0 {
+			fmt.Fprintln(w, "-\t-\tall work\t-\t")
+		}
+	})
 }

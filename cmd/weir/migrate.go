@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,26 +30,18 @@ func (c *migrateCmd) Run(e *env) error {
 	if c.To == "" && !c.Status && !c.Back && !c.End {
 		return coded(exitUsage, "say what: --to MODEL, --status, --back or --end")
 	}
-	_, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	b, err := bus.New(nc)
-	if err != nil {
-		return err
-	}
-	record := migration.New(b)
-	now := time.Now()
-	switch {
-	case c.Back:
-		return e.changed(record.Change(e.ctx, func(s *migration.State) error { return s.Return(now) }))
-	case c.End:
-		return e.changed(record.Change(e.ctx, func(s *migration.State) error { return s.End(now) }))
-	case c.Status:
-		return e.changed(record.Get(e.ctx))
-	}
-	return c.migrate(e, record)
+	return e.withBus(func(b *bus.Bus) error {
+		record, now := migration.New(b), time.Now()
+		switch {
+		case c.Back:
+			return e.changed(record.Change(e.ctx, func(s *migration.State) error { return s.Return(now) }))
+		case c.End:
+			return e.changed(record.Change(e.ctx, func(s *migration.State) error { return s.End(now) }))
+		case c.Status:
+			return e.changed(record.Get(e.ctx))
+		}
+		return c.migrate(e, record)
+	})
 }
 
 // changed prints the record.
@@ -66,7 +60,7 @@ func (e *env) changed(s migration.State, err error) error {
 func describe(s *migration.State) string {
 	switch s.Phase {
 	case migration.None:
-		return "no migration; model in force: " + or(s.Model, "that of the settings")
+		return "no migration; model in force: " + cmp.Or(s.Model, "that of the settings")
 	case migration.Quoting:
 		return "adding up what " + s.Also + " would take"
 	case migration.Quoted:
@@ -87,7 +81,7 @@ func describe(s *migration.State) string {
 func (c *migrateCmd) migrate(e *env, record *migration.Record) error {
 	_, err := record.Change(e.ctx, func(s *migration.State) error {
 		if s.Also == c.To && s.Working() {
-			return migration.ErrKeep // go on with it
+			return bus.ErrKeep // go on with it
 		}
 		// One that failed or was refused is quoted again: what it has filled is kept.
 		return s.Ask(c.To, s.Model, e.Tenant, c.MaxLoss, time.Now())
@@ -130,16 +124,14 @@ func follow(e *env, record *migration.Record, phases ...migration.Phase) (migrat
 	shown := ""
 	err := record.Watch(ctx, func(s migration.State) {
 		last = s
-		for _, p := range phases {
-			if s.Phase == p {
-				if line := describe(&s); line != shown && !e.JSON {
-					fmt.Fprintln(e.out, line)
-					shown = line
-				}
-				return
-			}
+		if !slices.Contains(phases, s.Phase) {
+			stop()
+			return
 		}
-		stop()
+		if line := describe(&s); line != shown && !e.JSON {
+			fmt.Fprintln(e.out, line)
+			shown = line
+		}
 	})
 	if err == nil && e.ctx.Err() != nil {
 		err = errors.New("interrupted; it goes on: see `weir migrate --status`")

@@ -48,15 +48,13 @@ func newProgress(e *env, total int) *progress {
 
 // life notes how far a large document has come.
 func (p *progress) life(l event.Life) {
-	if l.Progress == nil {
+	if l.Progress == nil || !p.bar {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running[l.ID] = *l.Progress
-	if p.bar {
-		p.draw()
-	}
+	p.draw()
 }
 
 // add counts a finished document.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -51,26 +53,14 @@ func (c *queryCmd) print(e *env, r *event.QueryReply) {
 	}
 	if c.Explain {
 		fmt.Fprintf(e.out, "\nlists %s, fusion %s, reranker %s; the passages cover %.2f of the question\n",
-			strings.Join(r.Lists, ", "), or(r.Fusion, "none"), or(r.Reranker, "none"), r.Coverage)
+			strings.Join(r.Lists, ", "), cmp.Or(r.Fusion, "none"), cmp.Or(r.Reranker, "none"), r.Coverage)
 	}
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // explain says what each step thought of a passage.
 func explain(h *event.QueryHit) string {
 	var parts []string
-	names := make([]string, 0, len(h.Lists))
-	for name := range h.Lists {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(h.Lists)) {
 		parts = append(parts, fmt.Sprintf("%s #%d %.3f", name, h.Lists[name].Rank, h.Lists[name].Score))
 	}
 	parts = append(parts, fmt.Sprintf("fused #%d %.3f", h.Fused, h.Score))

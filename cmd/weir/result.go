@@ -17,22 +17,19 @@ type resultCmd struct {
 
 // Run prints a stored result.
 func (c *resultCmd) Run(e *env) error {
-	cl, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	if c.Wait {
-		return e.await(cl, e.Tenant, c.Job, c.Timeout)
-	}
-	result, err := cl.Result(e.ctx, e.Tenant, c.Job)
-	if errors.Is(err, client.ErrNoResult) {
-		return coded(exitNoResult, "%w; it may be waiting, running or unknown: see `weir watch %s` and `weir status`", err, c.Job)
-	}
-	if err != nil {
-		return err
-	}
-	return e.printResult(result)
+	return e.withClient(func(cl *client.Client) error {
+		if c.Wait {
+			return e.await(cl, e.Tenant, c.Job, c.Timeout)
+		}
+		result, err := cl.Result(e.ctx, e.Tenant, c.Job)
+		if errors.Is(err, client.ErrNoResult) {
+			return coded(exitNoResult, "%w; it may be waiting, running or unknown: see `weir watch %s` and `weir status`", err, c.Job)
+		}
+		if err != nil {
+			return err
+		}
+		return e.printResult(result)
+	})
 }
 
 // await waits for a tenant's job and prints its result.

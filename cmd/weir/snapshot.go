@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"io"
 	"time"
 
 	"github.com/weir-dev/weir/embedded/qdrantd"
@@ -60,20 +60,14 @@ func (c *snapshotLsCmd) Run(e *env) error {
 }
 
 func (e *env) printSnapshots(list []qdrant.Snapshot) error {
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	for _, s := range list {
-		if e.JSON {
-			if err := e.printJSON(s); err != nil {
-				return err
-			}
-			continue
+	if e.JSON {
+		return printLines(e, list)
+	}
+	return e.table("snapshots", func(w io.Writer) {
+		for _, s := range list {
+			fmt.Fprintf(w, "%s\t%d bytes\t%s\n", s.Name, s.Size, s.Created.Local().Format(time.DateTime))
 		}
-		fmt.Fprintf(w, "%s\t%d bytes\t%s\n", s.Name, s.Size, s.Created.Local().Format(time.DateTime))
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("printing snapshots: %w", err)
-	}
-	return nil
+	})
 }
 
 type snapshotRmCmd struct {

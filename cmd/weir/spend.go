@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -38,27 +38,16 @@ func (c *spendCmd) Run(e *env) error {
 	if !e.JSON {
 		return e.printSpend(q.By, rows)
 	}
-	for _, row := range rows {
-		if err := e.printJSON(row); err != nil {
-			return err
-		}
-	}
-	return nil
+	return printLines(e, rows)
 }
 
-func (e *env) askLedger(q ledger.Query) ([]ledger.Row, error) {
-	_, nc, err := e.connect()
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	b, err := bus.New(nc)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(e.ctx, time.Minute)
-	defer cancel()
-	rows, err := ledger.Ask(ctx, b, q)
+func (e *env) askLedger(q ledger.Query) (rows []ledger.Row, err error) {
+	err = e.withBus(func(b *bus.Bus) (err error) {
+		ctx, cancel := context.WithTimeout(e.ctx, time.Minute)
+		defer cancel()
+		rows, err = ledger.Ask(ctx, b, q)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, coded(exitUnreachable, "no ledger: no Weir has run on this NATS server; start one with `weir up`")
 	}
@@ -86,17 +75,14 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 }
 
 func (e *env) printSpend(by ledger.By, rows []ledger.Row) error {
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.ToUpper(string(by))+"\tCALLS\tFAILED\tMAYBE BILLED\tTOKENS IN\tOUT\tUSD\tOF IT MAYBE")
 	total := ledger.Row{Key: "total"}
 	for _, row := range rows {
 		total.Add(row.Sum)
 	}
-	for _, r := range append(rows, total) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Key, r.Calls, r.Failed, r.Maybe, r.Prompt, r.Completion, usd(r.CostNanoUSD), usd(r.MaybeNanoUSD))
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("printing what was spent: %w", err)
-	}
-	return nil
+	return e.table("what was spent", func(w io.Writer) {
+		fmt.Fprintln(w, strings.ToUpper(string(by))+"\tCALLS\tFAILED\tMAYBE BILLED\tTOKENS IN\tOUT\tUSD\tOF IT MAYBE")
+		for _, r := range append(rows, total) {
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Key, r.Calls, r.Failed, r.Maybe, r.Prompt, r.Completion, usd(r.CostNanoUSD), usd(r.MaybeNanoUSD))
+		}
+	})
 }

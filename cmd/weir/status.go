@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/bus"
@@ -48,14 +47,13 @@ type consumerStatus struct {
 
 // Run shows the state of the queues.
 func (statusCmd) Run(e *env) error {
-	_, nc, err := e.connect()
-	if err != nil {
+	var s status
+	err := e.withBus(func(b *bus.Bus) (err error) {
+		ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
+		defer cancel()
+		s, err = readStatus(ctx, b.JetStream())
 		return err
-	}
-	defer nc.Close()
-	ctx, cancel := context.WithTimeout(e.ctx, 10*time.Second)
-	defer cancel()
-	s, err := readStatus(ctx, nc)
+	})
 	if err != nil {
 		return err
 	}
@@ -65,12 +63,8 @@ func (statusCmd) Run(e *env) error {
 	return e.printStatus(s)
 }
 
-func readStatus(ctx context.Context, nc *nats.Conn) (status, error) {
+func readStatus(ctx context.Context, js jetstream.JetStream) (status, error) {
 	var s status
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return s, fmt.Errorf("opening jetstream: %w", err)
-	}
 	for _, cfg := range bus.Streams(bus.DefaultLimits()) {
 		stream, err := js.Stream(ctx, cfg.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -122,23 +116,22 @@ func (s *status) addConsumers(ctx context.Context, name string, stream jetstream
 }
 
 func (e *env) printStatus(s status) error {
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STREAM\tMESSAGES\tBYTES\tOF\tWHAT")
-	for _, st := range s.Streams {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", st.Name, st.Messages, size(st.Bytes), size(uint64(max(0, st.MaxBytes))), st.Description) //nolint:gosec // not negative
-	}
-	if err := w.Flush(); err != nil { // the tables have columns of their own
-		return fmt.Errorf("printing status: %w", err)
+	err := e.table("status", func(w io.Writer) {
+		fmt.Fprintln(w, "STREAM\tMESSAGES\tBYTES\tOF\tWHAT")
+		for _, st := range s.Streams {
+			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", st.Name, st.Messages, size(st.Bytes), size(uint64(max(0, st.MaxBytes))), st.Description) //nolint:gosec // not negative
+		}
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Fprintln(e.out)
-	fmt.Fprintln(w, "CONSUMER\tTENANTS\tBACKLOG\tIN FLIGHT\tREDELIVERED\tWAITING PULLS")
-	for _, c := range s.Consumers {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", c.Name, c.Tenants, c.Backlog, c.InFlight, c.Redelivered, c.Pulls)
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("printing status: %w", err)
-	}
-	return nil
+	return e.table("status", func(w io.Writer) {
+		fmt.Fprintln(w, "CONSUMER\tTENANTS\tBACKLOG\tIN FLIGHT\tREDELIVERED\tWAITING PULLS")
+		for _, c := range s.Consumers {
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", c.Name, c.Tenants, c.Backlog, c.InFlight, c.Redelivered, c.Pulls)
+		}
+	})
 }
 
 // size writes bytes with a binary unit.

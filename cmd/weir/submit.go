@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
 )
 
@@ -30,22 +32,19 @@ func (c *submitCmd) Run(e *env) error {
 	if err != nil {
 		return coded(exitUsage, "%s: %w", c.File, err)
 	}
-	cl, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	if err := cl.Submit(e.ctx, addr, id, body); err != nil {
-		return err
-	}
-	if c.Wait {
-		return e.await(cl, addr.Tenant, id, c.Timeout)
-	}
-	if e.JSON {
-		return e.printJSON(map[string]string{"id": id, "tenant": addr.Tenant, "subject": addr.Subject()})
-	}
-	fmt.Fprintln(e.out, id)
-	return nil
+	return e.withClient(func(cl *client.Client) error {
+		if err := cl.Submit(e.ctx, addr, id, body); err != nil {
+			return err
+		}
+		if c.Wait {
+			return e.await(cl, addr.Tenant, id, c.Timeout)
+		}
+		if e.JSON {
+			return e.printJSON(map[string]string{"id": id, "tenant": addr.Tenant, "subject": addr.Subject()})
+		}
+		fmt.Fprintln(e.out, id)
+		return nil
+	})
 }
 
 // address reads where the job goes, gives it an id if it has none, and checks
@@ -72,15 +71,8 @@ func (c *submitCmd) address(e *env, data []byte) (id string, addr event.Address,
 	if err := json.Unmarshal(data, &head); err != nil {
 		return "", addr, nil, fmt.Errorf("id, tenant or lane: %w", err)
 	}
-	if addr.Lane == "" {
-		addr.Lane = head.Lane
-	}
-	if addr.Lane == "" {
-		addr.Lane = event.LaneInteractive
-	}
-	if head.Tenant != "" {
-		addr.Tenant = head.Tenant
-	}
+	addr.Lane = cmp.Or(addr.Lane, head.Lane, event.LaneInteractive)
+	addr.Tenant = cmp.Or(head.Tenant, addr.Tenant)
 	if head.ID == "" {
 		head.ID = event.NewID(time.Now())
 		fields["id"], err = json.Marshal(head.ID)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,11 +18,10 @@ func (c *watchCmd) Run(e *env) error {
 	if err := event.CheckName("job", c.Job); err != nil {
 		return coded(exitUsage, "%w", err)
 	}
-	cl, nc, err := e.connect()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
+	return e.withClient(func(cl *client.Client) error { return c.follow(e, cl) })
+}
+
+func (c *watchCmd) follow(e *env, cl *client.Client) error {
 	ctx, cancel := e.withTimeout(c.Timeout)
 	defer cancel()
 	midLine := false
@@ -51,10 +49,7 @@ func (c *watchCmd) Run(e *env) error {
 	if err != nil {
 		return waitError(err, c.Job)
 	}
-	if e.JSON {
-		return errors.Join(e.printJSON(result), jobError(result))
-	}
-	if result.Answer != nil {
+	if result.Answer != nil && !e.JSON { // its text is there
 		printEnd(e.out, result)
 		return nil
 	}

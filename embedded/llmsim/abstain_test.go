@@ -5,10 +5,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/weir-dev/weir/pkg/dataset"
 )
 
 // contextOf makes the blocks of the five nearest documents.
-func contextOf(docs []datasetDoc) []block {
+func contextOf(docs []dataset.Document) []block {
 	var out []block
 	for i, d := range docs {
 		out = append(out, block{id: strconv.Itoa(i + 1), source: d.ID, section: d.Title, text: d.Text})
@@ -17,15 +19,15 @@ func contextOf(docs []datasetDoc) []block {
 }
 
 // withGold returns the five nearest documents, the right one among them.
-func withGold(set dataset, q datasetQuery, top []datasetDoc) []datasetDoc {
-	five := append([]datasetDoc{}, top[:5]...)
+func withGold(set dataset.Set, q dataset.Question, top []dataset.Document) []dataset.Document {
+	five := append([]dataset.Document{}, top[:5]...)
 	for _, d := range five {
-		if set.gold[q.ID][d.ID] {
+		if set.Gold[q.ID][d.ID] {
 			return five
 		}
 	}
-	for _, d := range set.docs {
-		if set.gold[q.ID][d.ID] {
+	for _, d := range set.Documents {
+		if set.Gold[q.ID][d.ID] {
 			five[4] = d
 		}
 	}
@@ -35,11 +37,11 @@ func withGold(set dataset, q datasetQuery, top []datasetDoc) []datasetDoc {
 func TestAnswersOwnQuestionsAndAbstainsFromForeignOnes(t *testing.T) {
 	t.Parallel()
 	squad, selqa := loadDataset(t, "squad"), loadDataset(t, "selqa")
-	ix := newIndex(squad.docs, 1024)
-	squad.queries, selqa.queries = every(squad.queries, 2*sampleStride), every(selqa.queries, sampleStride)
+	ix := newIndex(squad.Documents, 1024)
+	squad.Questions, selqa.Questions = every(squad.Questions, 2*sampleStride), every(selqa.Questions, sampleStride)
 	var mu sync.Mutex
 	var asked, answered, rightBlock, holdsAnswer, foreign, foreignAnswered float64
-	ix.forQueries(squad.queries, 1024, func(q datasetQuery, top []datasetDoc) {
+	ix.forQueries(squad.Questions, 1024, func(q dataset.Question, top []dataset.Document) {
 		five := withGold(squad, q, top)
 		got := answerFromBlocks(contextOf(five), q.Text)
 		mu.Lock()
@@ -50,7 +52,7 @@ func TestAnswersOwnQuestionsAndAbstainsFromForeignOnes(t *testing.T) {
 		}
 		answered++
 		for i, d := range five {
-			if squad.gold[q.ID][d.ID] && strings.Contains(got, "["+strconv.Itoa(i+1)+"]") {
+			if squad.Gold[q.ID][d.ID] && strings.Contains(got, "["+strconv.Itoa(i+1)+"]") {
 				rightBlock++
 			}
 		}
@@ -61,7 +63,7 @@ func TestAnswersOwnQuestionsAndAbstainsFromForeignOnes(t *testing.T) {
 			}
 		}
 	})
-	ix.forQueries(selqa.queries, 1024, func(q datasetQuery, top []datasetDoc) {
+	ix.forQueries(selqa.Questions, 1024, func(q dataset.Question, top []dataset.Document) {
 		got := answerFromBlocks(contextOf(top[:5]), q.Text)
 		mu.Lock()
 		defer mu.Unlock()

@@ -13,12 +13,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/tokens"
 )
 
@@ -508,16 +508,9 @@ func TestAnswersDoNotDependOnTheOrder(t *testing.T) {
 
 func TestTokenCountsAreExact(t *testing.T) {
 	t.Parallel()
-	root := os.Getenv("WEIR_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	data, err := os.ReadFile(filepath.Join(root, "tokens", "vectors.json"))
+	data, err := os.ReadFile(dataset.Path(t, "tokens", "vectors.json"))
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("the token vectors are missing: set WEIR_DATA: %v", err)
-		}
-		t.Skipf("SKIPPED, NOT MEASURED: the token vectors are missing (set WEIR_DATA): %v", err)
+		t.Fatal(err)
 	}
 	var vectors []struct {
 		S    string

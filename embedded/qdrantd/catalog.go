@@ -146,6 +146,16 @@ func (c *catalog) use(name string) (col *collection, release func(), err error) 
 	return col, col.life.RUnlock, nil
 }
 
+// with runs fn on a collection, by name or alias, that stays open meanwhile.
+func (c *catalog) with(name string, fn func(col *collection) error) error {
+	col, release, err := c.use(name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return fn(col)
+}
+
 // resolve follows an alias; c.mu must be held.
 func (c *catalog) resolve(name string) string {
 	if target, ok := c.aliases[name]; ok {
@@ -165,8 +175,8 @@ func (c *catalog) create(req *pb.CreateCollection) error {
 	if _, ok := c.aliases[name]; ok {
 		return badInput("Can't create collection with name %s. Alias with the same name already exists", name)
 	}
-	file := "c-" + uuid.NewString() + ".db"
-	if err := c.put(bucketPending, file, ""); err != nil {
+	file, err := c.newFile()
+	if err != nil {
 		return err
 	}
 	col, err := createCollection(c.dir, file, req)
@@ -174,14 +184,17 @@ func (c *catalog) create(req *pb.CreateCollection) error {
 		return err
 	}
 	syncDir(c.dir)
-	err = c.db.Update(func(tx *bolt.Tx) error {
-		return errors.Join(tx.Bucket(bucketPending).Delete([]byte(file)), tx.Bucket(bucketCollections).Put([]byte(name), []byte(file)))
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("listing collection: %w", err), col.close())
+	if err := c.replace(name, file, ""); err != nil {
+		return errors.Join(err, col.close())
 	}
 	c.collections[name] = col
 	return nil
+}
+
+// newFile names a file for a collection and marks it as pending.
+func (c *catalog) newFile() (string, error) {
+	file := "c-" + uuid.NewString() + ".db"
+	return file, c.put(bucketPending, file, "")
 }
 
 // syncDir makes a new file's directory entry durable where the system can.

@@ -10,7 +10,7 @@ import (
 	pb "github.com/qdrant/go-client/qdrant"
 )
 
-// reopen opens a catalog that closes with the test.
+// reopen opens a catalog, which the caller closes.
 func reopen(t *testing.T, dir string) *catalog {
 	t.Helper()
 	c, err := openCatalog(dir, time.Second)

@@ -156,11 +156,14 @@ func (c *collection) spec(name string) (vectorSpec, error) {
 func pointCount(tx *bolt.Tx) uint64 { return getCount(tx.Bucket(bucketStats), []byte("points")) }
 
 // getCount reads a counter, 0 when absent.
-func getCount(b *bolt.Bucket, key []byte) uint64 {
-	if v := b.Get(key); len(v) == 8 {
-		return binary.BigEndian.Uint64(v)
+func getCount(b *bolt.Bucket, key []byte) uint64 { return countOf(b.Get(key)) }
+
+// countOf decodes a counter.
+func countOf(v []byte) uint64 {
+	if len(v) != 8 {
+		return 0
 	}
-	return 0
+	return binary.BigEndian.Uint64(v)
 }
 
 // addCount changes a counter; one that reaches 0 is removed.

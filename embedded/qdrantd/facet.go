@@ -45,8 +45,8 @@ func (r *reader) facetCounts(ctx context.Context, x fieldIndex, f *pb.Filter) (m
 	}
 	counts := map[string]uint64{}
 	if p.all && p.rest == nil {
-		for key := range cursorPairs(x.counts.Cursor()) {
-			counts[string(key)] = getCount(x.counts, key)
+		for key, n := range cursorPairs(x.counts.Cursor()) {
+			counts[string(key)] = countOf(n)
 		}
 		return counts, nil
 	}
@@ -88,14 +88,8 @@ func (r *reader) facetValue(x fieldIndex, key string) *pb.FacetValue {
 
 // compareFacets orders values of one kind.
 func compareFacets(a, b *pb.FacetValue) int {
-	flag := func(v *pb.FacetValue) int {
-		if v.GetBoolValue() {
-			return 1
-		}
-		return 0
-	}
 	return cmp.Or(
 		cmp.Compare(a.GetStringValue(), b.GetStringValue()),
 		cmp.Compare(a.GetIntegerValue(), b.GetIntegerValue()),
-		cmp.Compare(flag(a), flag(b)))
+		cmp.Compare(boolKey(a.GetBoolValue()), boolKey(b.GetBoolValue())))
 }

@@ -26,6 +26,7 @@ const maxKeyString = 256
 // fieldIndex is one payload index.
 type fieldIndex struct {
 	path    jsonPath
+	info    *pb.PayloadSchemaInfo // as it was made
 	kind    pb.PayloadSchemaType
 	entries *bolt.Bucket // key, slot -> 1
 	counts  *bolt.Bucket // key -> number of entries
@@ -45,8 +46,8 @@ func (x fieldIndex) exact() bool {
 func loadIndexes(tx *bolt.Tx) (map[string]fieldIndex, error) {
 	out := map[string]fieldIndex{}
 	for k, v := range cursorPairs(tx.Bucket(bucketSchema).Cursor()) {
-		var info pb.PayloadSchemaInfo
-		if err := proto.Unmarshal(v, &info); err != nil {
+		info := &pb.PayloadSchemaInfo{}
+		if err := proto.Unmarshal(v, info); err != nil {
 			return nil, fmt.Errorf("reading index of field %s: %w", k, err)
 		}
 		path, err := parsePath(string(k))
@@ -55,7 +56,7 @@ func loadIndexes(tx *bolt.Tx) (map[string]fieldIndex, error) {
 		}
 		field := string(k)
 		out[field] = fieldIndex{
-			path: path, kind: info.GetDataType(),
+			path: path, info: info, kind: info.GetDataType(),
 			entries: tx.Bucket(entryBucket(field)), counts: tx.Bucket(countBucket(field)),
 		}
 	}

@@ -13,14 +13,16 @@ import (
 )
 
 // recoverPanics turns a handler's panic into codes.Internal, so that one bad
-// request cannot take down the process the server lives in.
+// request cannot take down the process the server lives in, and any error into one
+// with a code.
 func recoverPanics(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			resp, err = nil, status.Errorf(codes.Internal, "Service internal error: panic in %s: %v\n%s", info.FullMethod, r, debug.Stack())
 		}
 	}()
-	return next(ctx, req)
+	resp, err = next(ctx, req)
+	return resp, asStatus(err)
 }
 
 // requireKey refuses requests without the key; an empty key accepts all.

@@ -1,6 +1,7 @@
 package qdrantd
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -244,6 +245,6 @@ func upTo(list []posting, rows uint32) []posting {
 
 // holds reports whether a row is in a list.
 func holds(list []posting, row uint32) bool {
-	_, ok := slices.BinarySearchFunc(list, row, func(p posting, row uint32) int { return int(int64(p.row) - int64(row)) })
+	_, ok := slices.BinarySearchFunc(list, row, func(p posting, row uint32) int { return cmp.Compare(p.row, row) })
 	return ok
 }

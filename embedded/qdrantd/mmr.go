@@ -29,15 +29,11 @@ func (r *reader) searchMMR(ctx context.Context, n queryNode, in *pb.NearestInput
 			return nil, badInput("mmr.candidates_limit: value %d invalid, must be at most %d", *c, maxCandidates)
 		}
 	}
-	spec, err := r.col.spec(n.using)
+	s, err := r.nearest(ctx, n, in.GetNearest(), p)
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.nearest(ctx, spec, in.GetNearest())
-	if err != nil {
-		return nil, err
-	}
-	s.plan, s.limit, s.threshold = p, candidates, n.threshold
+	s.limit = candidates
 	hits, err := r.run(ctx, s)
 	if err != nil || len(hits) < 2 {
 		return hits[:min(len(hits), n.limit)], err

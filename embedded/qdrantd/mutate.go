@@ -115,25 +115,25 @@ func (c *collection) createIndex(field string, info *pb.PayloadSchemaInfo) error
 		if err := tx.Bucket(bucketSchema).Put([]byte(field), raw); err != nil {
 			return err
 		}
-		return c.fillIndex(tx, field)
+		return w.fillIndex(field)
 	})
 	return err
 }
 
 // fillIndex makes the entries of a new index.
-func (c *collection) fillIndex(tx *bolt.Tx, field string) error {
-	w, err := c.newWriter(tx)
+func (w *writer) fillIndex(field string) error {
+	all, err := loadIndexes(w.tx)
 	if err != nil {
 		return err
 	}
-	w.indexes = map[string]fieldIndex{field: w.indexes[field]}
+	w.indexes = map[string]fieldIndex{field: all[field]}
 	for slot, rec := range cursorPairs(w.points.Cursor()) {
 		_, payload := splitRecord(rec)
 		if err := w.reindex(slotOf(slot), nil, payload); err != nil {
 			return err
 		}
 	}
-	return w.flushCounts()
+	return nil
 }
 
 // dropIndex removes a payload index; one that does not exist is fine.
@@ -150,19 +150,15 @@ func dropIndex(tx *bolt.Tx, field string) error {
 }
 
 // schema lists the payload indexes with how many points each covers.
-func (r *reader) schema() (map[string]*pb.PayloadSchemaInfo, error) {
+func (r *reader) schema() map[string]*pb.PayloadSchemaInfo {
 	out := map[string]*pb.PayloadSchemaInfo{}
-	for k, v := range cursorPairs(r.tx.Bucket(bucketSchema).Cursor()) {
-		info := &pb.PayloadSchemaInfo{}
-		if err := proto.Unmarshal(v, info); err != nil {
-			return nil, fmt.Errorf("reading index of field %s: %w", k, err)
-		}
+	for field, x := range r.indexes {
 		var points uint64
-		for value := range cursorPairs(r.indexes[string(k)].counts.Cursor()) {
-			points += getCount(r.indexes[string(k)].counts, value)
+		for _, n := range cursorPairs(x.counts.Cursor()) {
+			points += countOf(n)
 		}
-		info.Points = proto.Uint64(min(points, r.total))
-		out[string(k)] = info
+		x.info.Points = proto.Uint64(min(points, r.total))
+		out[field] = x.info
 	}
-	return out, nil
+	return out
 }

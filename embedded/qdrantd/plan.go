@@ -2,9 +2,9 @@ package qdrantd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
-	"math"
 	"slices"
 
 	pb "github.com/qdrant/go-client/qdrant"
@@ -54,7 +54,7 @@ func (r *reader) cut(f *pb.Filter) (parts, error) {
 	}
 	// A term that all points meet costs nothing: the common case of one tenant.
 	p.terms = slices.DeleteFunc(p.terms, func(t term) bool { return t.all })
-	slices.SortFunc(p.terms, func(a, b term) int { return int(min(a.count, math.MaxInt32)) - int(min(b.count, math.MaxInt32)) })
+	slices.SortFunc(p.terms, func(a, b term) int { return cmp.Compare(a.count, b.count) })
 	return p, nil
 }
 
@@ -65,9 +65,7 @@ func (r *reader) plan(f *pb.Filter) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	out := intersect(p.terms, p.lists)
-	out.rest, err = compileFilter(p.rest, 0)
-	return out, err
+	return p.plan(len(p.terms))
 }
 
 // searchPlan makes the plan of a filter for a search, which looks closely at few
@@ -88,10 +86,15 @@ func (r *reader) searchPlan(f *pb.Filter, most uint64) (plan, error) {
 		n = min(n, 4*p.terms[use].count) // further ones only if they are not much longer
 		use++
 	}
+	return p.plan(use)
+}
+
+// plan lists the slots of the first terms; the others are left to check.
+func (p parts) plan(use int) (out plan, err error) {
 	for _, t := range p.terms[use:] {
 		p.rest.Must = append(p.rest.Must, t.condition)
 	}
-	out := intersect(p.terms[:use], p.lists)
+	out = intersect(p.terms[:use], p.lists)
 	out.rest, err = compileFilter(p.rest, 0)
 	return out, err
 }
@@ -191,7 +194,7 @@ func (t term) slots() []uint64 {
 
 // has reports whether a slot meets the term.
 func (t term) has(slot uint64) bool {
-	return slices.ContainsFunc(t.keys, func(k string) bool { return t.index.entries.Get(append([]byte(k), slotKey(slot)...)) != nil })
+	return slices.ContainsFunc(t.keys, func(k string) bool { return t.index.entries.Get(entryKey(k, slot)) != nil })
 }
 
 // common intersects two ascending lists in place of the first.

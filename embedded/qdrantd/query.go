@@ -35,14 +35,14 @@ func (n queryNode) child(p *pb.PrefetchQuery) (queryNode, error) {
 }
 
 // checkLimit applies the default to a limit and refuses 0.
-func checkLimit(field string, limit *uint64) (int, error) {
+func checkLimit[T uint32 | uint64](field string, limit *T) (int, error) {
 	switch {
 	case limit == nil:
 		return defaultLimit, nil
 	case *limit == 0:
 		return 0, badInput("%s: value 0 invalid, must be 1 or larger", field)
 	}
-	return int(min(*limit, maxLimit)), nil
+	return int(min(uint64(*limit), maxLimit)), nil
 }
 
 // bothFilters is the filter that needs both; either may be nil.
@@ -79,49 +79,44 @@ func (r *reader) evaluate(ctx context.Context, n queryNode, depth int) ([]hit, e
 
 // leaf answers a node that works on the collection itself.
 func (r *reader) leaf(ctx context.Context, n queryNode) ([]hit, error) {
-	switch q := n.query.GetVariant().(type) {
+	switch n.query.GetVariant().(type) {
 	case nil:
 		p, err := r.plan(n.filter)
 		if err != nil {
 			return nil, err
 		}
 		return r.page(ctx, p, nil, n.limit)
-	case *pb.Query_Nearest:
+	case *pb.Query_Nearest, *pb.Query_NearestWithMmr:
 		p, err := r.memoPlan(n.filter, r.col.vectors[n.using].dense != nil)
 		if err != nil {
 			return nil, err
 		}
-		return r.search(ctx, n, q.Nearest, p)
-	case *pb.Query_NearestWithMmr:
-		p, err := r.memoPlan(n.filter, r.col.vectors[n.using].dense != nil)
-		if err != nil {
-			return nil, err
-		}
-		return r.searchMMR(ctx, n, q.NearestWithMmr, p)
-	case *pb.Query_OrderBy:
-		p, err := r.plan(n.filter)
-		if err != nil {
-			return nil, err
-		}
-		return r.ordered(ctx, q.OrderBy, p, n.limit)
+		return r.rank(ctx, n, p)
 	case *pb.Query_Fusion, *pb.Query_Rrf:
 		return nil, badInput("Bad request: cannot make fusion without prefetches")
 	}
-	return nil, unsupported("field Query.variant")
+	p, err := r.plan(n.filter)
+	if err != nil {
+		return nil, err
+	}
+	return r.rank(ctx, n, p)
 }
 
-// search runs a nearest query over the points of a plan.
-func (r *reader) search(ctx context.Context, n queryNode, in *pb.VectorInput, p plan) ([]hit, error) {
-	spec, err := r.col.spec(n.using)
-	if err != nil {
-		return nil, err
+// rank ranks the points of a plan.
+func (r *reader) rank(ctx context.Context, n queryNode, p plan) ([]hit, error) {
+	switch q := n.query.GetVariant().(type) {
+	case *pb.Query_Nearest:
+		s, err := r.nearest(ctx, n, q.Nearest, p)
+		if err != nil {
+			return nil, err
+		}
+		return r.run(ctx, s)
+	case *pb.Query_NearestWithMmr:
+		return r.searchMMR(ctx, n, q.NearestWithMmr, p)
+	case *pb.Query_OrderBy:
+		return r.ordered(ctx, q.OrderBy, p, n.limit)
 	}
-	s, err := r.nearest(ctx, spec, in)
-	if err != nil {
-		return nil, err
-	}
-	s.plan, s.limit, s.threshold = p, n.limit, n.threshold
-	return r.run(ctx, s)
+	return nil, unsupported("field Query.variant")
 }
 
 // merge makes one list of the prefetched lists: it fuses them, or ranks their
@@ -132,18 +127,12 @@ func (r *reader) merge(ctx context.Context, n queryNode, lists [][]hit) ([]hit, 
 	switch q := n.query.GetVariant().(type) {
 	case nil:
 		return nil, badInput("Bad request: A query is needed to merge the prefetches. Can't have prefetches without defining a query.")
-	case *pb.Query_Nearest:
-		return r.search(ctx, n, q.Nearest, plan{slots: union(lists)})
-	case *pb.Query_NearestWithMmr:
-		return r.searchMMR(ctx, n, q.NearestWithMmr, plan{slots: union(lists)})
-	case *pb.Query_OrderBy:
-		return r.ordered(ctx, q.OrderBy, plan{slots: union(lists)}, n.limit)
 	case *pb.Query_Fusion:
 		fused, err = fuse(q.Fusion, lists)
 	case *pb.Query_Rrf:
 		fused, err = fuseRRF(q.Rrf, lists)
 	default:
-		return nil, unsupported("field Query.variant")
+		return r.rank(ctx, n, plan{slots: union(lists)})
 	}
 	if err != nil {
 		return nil, err

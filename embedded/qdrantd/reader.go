@@ -63,11 +63,8 @@ func (r *reader) count(ctx context.Context, f *pb.Filter) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	switch {
-	case p.all && p.rest == nil:
+	if p.all && p.rest == nil {
 		return r.total, nil
-	case p.rest == nil:
-		return uint64(len(p.slots)), nil
 	}
 	slots, err := r.matching(ctx, p)
 	return uint64(len(slots)), err

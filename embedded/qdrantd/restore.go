@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -32,8 +31,8 @@ func Restore(dir, snapshot string) (collection string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, cat.close()) }()
-	file := "c-" + uuid.NewString() + ".db"
-	if err := cat.put(bucketPending, file, ""); err != nil {
+	file, err := cat.newFile()
+	if err != nil {
 		return "", err
 	}
 	name, err := importSnapshot(snapshot, filepath.Join(dir, file))

@@ -91,7 +91,7 @@ func (s *collectionsService) Create(_ context.Context, req *pb.CreateCollection)
 		return nil, err
 	}
 	if err := s.cat.create(proto.CloneOf(req)); err != nil {
-		return nil, asStatus(err)
+		return nil, err
 	}
 	return &pb.CollectionOperationResponse{Result: true, Time: seconds(start)}, nil
 }
@@ -102,7 +102,7 @@ func (s *collectionsService) Delete(_ context.Context, req *pb.DeleteCollection)
 	start := time.Now()
 	ok, err := s.cat.remove(req.GetCollectionName())
 	if err != nil {
-		return nil, asStatus(err)
+		return nil, err
 	}
 	return &pb.CollectionOperationResponse{Result: ok, Time: seconds(start)}, nil
 }
@@ -128,28 +128,15 @@ func (s *collectionsService) CollectionExists(_ context.Context, req *pb.Collect
 // Get describes a collection.
 func (s *collectionsService) Get(_ context.Context, req *pb.GetCollectionInfoRequest) (*pb.GetCollectionInfoResponse, error) {
 	start := time.Now()
-	col, release, err := s.cat.use(req.GetCollectionName())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	var info *pb.CollectionInfo
-	err = col.view(func(r *reader) error {
-		info, err = r.info()
-		return err
+	err := s.cat.with(req.GetCollectionName(), func(col *collection) error {
+		return col.view(func(r *reader) error { info = r.info(); return nil })
 	})
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	return &pb.GetCollectionInfoResponse{Result: info, Time: seconds(start)}, nil
+	return &pb.GetCollectionInfoResponse{Result: info, Time: seconds(start)}, err
 }
 
 // info describes the collection; its tuning is echoed as it was given.
-func (r *reader) info() (*pb.CollectionInfo, error) {
-	schema, err := r.schema()
-	if err != nil {
-		return nil, err
-	}
+func (r *reader) info() *pb.CollectionInfo {
 	c := proto.CloneOf(r.col.config)
 	return &pb.CollectionInfo{
 		Status:              pb.CollectionStatus_Green,
@@ -157,7 +144,7 @@ func (r *reader) info() (*pb.CollectionInfo, error) {
 		SegmentsCount:       1,
 		PointsCount:         proto.Uint64(r.total),
 		IndexedVectorsCount: proto.Uint64(0), // search is exact: no vector index
-		PayloadSchema:       schema,
+		PayloadSchema:       r.schema(),
 		Config: &pb.CollectionConfig{
 			Params: &pb.CollectionParams{
 				ShardNumber: 1, OnDiskPayload: c.OnDiskPayload == nil || *c.OnDiskPayload,
@@ -167,7 +154,7 @@ func (r *reader) info() (*pb.CollectionInfo, error) {
 			HnswConfig: orEmpty(c.HnswConfig), OptimizerConfig: orEmpty(c.OptimizersConfig), WalConfig: orEmpty(c.WalConfig),
 			QuantizationConfig: c.QuantizationConfig, Metadata: c.Metadata,
 		},
-	}, nil
+	}
 }
 
 // orEmpty is p, or an empty message where clients expect one to be there.
@@ -182,7 +169,7 @@ func orEmpty[T any](p *T) *T {
 func (s *collectionsService) UpdateAliases(_ context.Context, req *pb.ChangeAliases) (*pb.CollectionOperationResponse, error) {
 	start := time.Now()
 	if err := s.cat.changeAliases(req.GetActions()); err != nil {
-		return nil, asStatus(err)
+		return nil, err
 	}
 	return &pb.CollectionOperationResponse{Result: true, Time: seconds(start)}, nil
 }

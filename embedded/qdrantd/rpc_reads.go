@@ -8,31 +8,23 @@ import (
 )
 
 // read runs fn on a snapshot of a collection.
-func (s *pointsService) read(collection string, fn func(r *reader) error) error {
-	col, release, err := s.cat.use(collection)
-	if err != nil {
-		return err
-	}
-	defer release()
-	return asStatus(col.view(fn))
+func (s *pointsService) read(name string, fn func(r *reader) error) error {
+	return s.cat.with(name, func(col *collection) error { return col.view(fn) })
 }
 
 // search is read for a request that ranks by the named vectors. Their indexes
 // are built before the snapshot is taken.
-func (s *pointsService) search(ctx context.Context, collection string, vectors []string, fn func(r *reader) error) error {
-	col, release, err := s.cat.use(collection)
-	if err != nil {
-		return err
-	}
-	defer release()
-	for _, name := range vectors {
-		if p := col.postings[name]; p != nil {
-			if err := p.ready(ctx, col.db); err != nil {
-				return asStatus(err)
+func (s *pointsService) search(ctx context.Context, name string, vectors []string, fn func(r *reader) error) error {
+	return s.cat.with(name, func(col *collection) error {
+		for _, vector := range vectors {
+			if p := col.postings[vector]; p != nil {
+				if err := p.ready(ctx, col.db); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	return asStatus(col.view(fn))
+		return col.view(fn)
+	})
 }
 
 // vectorsUsed lists the vectors a query ranks by.
@@ -74,14 +66,11 @@ func (s *pointsService) Get(_ context.Context, req *pb.GetPoints) (*pb.GetRespon
 // page.
 func (s *pointsService) Scroll(ctx context.Context, req *pb.ScrollPoints) (*pb.ScrollResponse, error) {
 	start := time.Now()
-	limit := defaultLimit
-	if req.Limit != nil {
-		if limit = int(min(req.GetLimit(), maxLimit)); limit == 0 {
-			return nil, badInput("limit: value 0 invalid, must be 1 or larger")
-		}
+	limit, err := checkLimit("limit", req.Limit)
+	if err != nil {
+		return nil, err
 	}
 	var from []byte
-	var err error
 	if req.Offset != nil {
 		if from, err = idKey(req.GetOffset()); err != nil {
 			return nil, err

@@ -17,43 +17,30 @@ type snapshotsService struct {
 // Create copies a collection.
 func (s *snapshotsService) Create(_ context.Context, req *pb.CreateSnapshotRequest) (*pb.CreateSnapshotResponse, error) {
 	start := time.Now()
-	col, release, err := s.cat.use(req.GetCollectionName())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	d, err := s.cat.createSnapshot(col, start)
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	return &pb.CreateSnapshotResponse{SnapshotDescription: d, Time: seconds(start)}, nil
+	var d *pb.SnapshotDescription
+	err := s.cat.with(req.GetCollectionName(), func(col *collection) (err error) {
+		d, err = s.cat.createSnapshot(col, start)
+		return err
+	})
+	return &pb.CreateSnapshotResponse{SnapshotDescription: d, Time: seconds(start)}, err
 }
 
 // List lists a collection's snapshots.
 func (s *snapshotsService) List(_ context.Context, req *pb.ListSnapshotsRequest) (*pb.ListSnapshotsResponse, error) {
 	start := time.Now()
-	col, release, err := s.cat.use(req.GetCollectionName())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	list, err := s.cat.listSnapshots(col.name)
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	return &pb.ListSnapshotsResponse{SnapshotDescriptions: list, Time: seconds(start)}, nil
+	var list []*pb.SnapshotDescription
+	err := s.cat.with(req.GetCollectionName(), func(col *collection) (err error) {
+		list, err = s.cat.listSnapshots(col.name)
+		return err
+	})
+	return &pb.ListSnapshotsResponse{SnapshotDescriptions: list, Time: seconds(start)}, err
 }
 
 // Delete removes a snapshot.
 func (s *snapshotsService) Delete(_ context.Context, req *pb.DeleteSnapshotRequest) (*pb.DeleteSnapshotResponse, error) {
 	start := time.Now()
-	col, release, err := s.cat.use(req.GetCollectionName())
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if err := s.cat.deleteSnapshot(col.name, req.GetSnapshotName()); err != nil {
-		return nil, asStatus(err)
-	}
-	return &pb.DeleteSnapshotResponse{Time: seconds(start)}, nil
+	err := s.cat.with(req.GetCollectionName(), func(col *collection) error {
+		return s.cat.deleteSnapshot(col.name, req.GetSnapshotName())
+	})
+	return &pb.DeleteSnapshotResponse{Time: seconds(start)}, err
 }

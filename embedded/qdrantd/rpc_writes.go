@@ -16,16 +16,15 @@ type pointsService struct {
 
 // write runs a change of a collection and makes the reply. Every change is
 // durable before it; the status only echoes what the client asked for.
-func (s *pointsService) write(collection string, wait bool, fn func(c *collection) (txid uint64, err error)) (*pb.PointsOperationResponse, error) {
+func (s *pointsService) write(name string, wait bool, fn func(c *collection) (txid uint64, err error)) (*pb.PointsOperationResponse, error) {
 	start := time.Now()
-	col, release, err := s.cat.use(collection)
+	var txid uint64
+	err := s.cat.with(name, func(col *collection) (err error) {
+		txid, err = fn(col)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer release()
-	txid, err := fn(col)
-	if err != nil {
-		return nil, asStatus(err)
 	}
 	result := &pb.UpdateResult{OperationId: &txid, Status: pb.UpdateStatus_Acknowledged}
 	if wait {
@@ -96,9 +95,6 @@ func (s *pointsService) CreateFieldIndex(_ context.Context, req *pb.CreateFieldI
 // DeleteFieldIndex removes a payload index.
 func (s *pointsService) DeleteFieldIndex(_ context.Context, req *pb.DeleteFieldIndexCollection) (*pb.PointsOperationResponse, error) {
 	return s.write(req.GetCollectionName(), req.GetWait(), func(c *collection) (uint64, error) {
-		return c.update(func(w *writer) error {
-			w.deltas = nil
-			return dropIndex(w.tx, req.GetFieldName())
-		})
+		return c.update(func(w *writer) error { return dropIndex(w.tx, req.GetFieldName()) })
 	})
 }

@@ -65,8 +65,20 @@ func (r *reader) frequencies(ctx context.Context, spec vectorSpec, of []uint32) 
 	return n, df, err
 }
 
-// nearest prepares a search for the points nearest to the input.
-func (r *reader) nearest(ctx context.Context, spec vectorSpec, in *pb.VectorInput) (s search, err error) {
+// nearest prepares a search for the points of a plan that are nearest to the
+// input.
+func (r *reader) nearest(ctx context.Context, n queryNode, in *pb.VectorInput, p plan) (search, error) {
+	spec, err := r.col.spec(n.using)
+	if err != nil {
+		return search{}, err
+	}
+	s, err := r.nearestTo(ctx, spec, in)
+	s.plan, s.limit, s.threshold = p, n.limit, n.threshold
+	return s, err
+}
+
+// nearestTo is nearest without a plan.
+func (r *reader) nearestTo(ctx context.Context, spec vectorSpec, in *pb.VectorInput) (s search, err error) {
 	s.spec = spec
 	switch t := in.GetVariant().(type) {
 	case *pb.VectorInput_Id:

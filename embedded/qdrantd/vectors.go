@@ -1,6 +1,7 @@
 package qdrantd
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -105,7 +106,8 @@ func checkSparse(in *pb.SparseVector) (sparseVector, error) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return int(int64(in.Indices[a]) - int64(in.Indices[b])) })
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(in.Indices[a], in.Indices[b]) })
+	out = sparseVector{indices: make([]uint32, 0, len(order)), values: make([]float32, 0, len(order))}
 	for n, i := range order {
 		if n > 0 && in.Indices[i] == out.indices[n-1] {
 			return out, badInput("sparse vector indices must be unique; %d is twice", in.Indices[i])

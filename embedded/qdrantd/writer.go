@@ -2,6 +2,7 @@ package qdrantd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -75,7 +76,7 @@ func (w *writer) putVector(spec vectorSpec, slot uint64, raw []byte, exists bool
 	var old []byte
 	if exists {
 		if old = b.Get(slotKey(slot)); (old == nil) == (raw == nil) && bytes.Equal(old, raw) {
-			return nil // chunks are often written again as they are
+			return nil
 		}
 	}
 	if spec.sparse != nil { // cloned: the file's bytes change with the transaction
@@ -92,7 +93,9 @@ func (w *writer) putVector(spec vectorSpec, slot uint64, raw []byte, exists bool
 func (w *writer) putPayload(slot uint64, id, payload []byte) error {
 	var old []byte
 	if rec := w.record(slot); rec != nil {
-		_, old = splitRecord(rec)
+		if _, old = splitRecord(rec); bytes.Equal(old, payload) {
+			return nil // chunks are often written again as they are
+		}
 	}
 	if err := w.reindex(slot, old, payload); err != nil {
 		return err
@@ -131,7 +134,9 @@ func (w *writer) countEntry(field, key string, delta int64) {
 }
 
 // entryKey is the key of an index entry.
-func entryKey(value string, slot uint64) []byte { return append([]byte(value), slotKey(slot)...) }
+func entryKey(value string, slot uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(value), slot)
+}
 
 // deletePoint removes a point with all its parts.
 func (w *writer) deletePoint(slot uint64) error {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,8 +31,9 @@ const publishWindow = 4096
 
 // Bus publishes to and reads from the streams over one connection.
 type Bus struct {
-	nc *nats.Conn
-	js jetstream.JetStream
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	buckets sync.Map // of jetstream.KeyValue, by name; those that were opened
 }
 
 // New returns a bus over nc. It does no I/O.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -34,7 +35,7 @@ type Consumer struct {
 	// MaxAckPending bounds the durable's messages in work over the whole fleet:
 	// a tenant's, when the durable is a tenant's.
 	MaxAckPending int
-	// AckWait overrides the constant, for tests of redelivery; 0 keeps it.
+	// AckWait overrides the constant; 0 keeps it.
 	AckWait time.Duration
 }
 
@@ -79,14 +80,10 @@ func stepConsumer(name, filter string, lane event.Lane, maxAckPending int) Consu
 // purpose: the server would strand a message that exceeds it in the work
 // queue; the stage runner counts deliveries and dead-letters instead.
 func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) error {
-	wait := c.AckWait
-	if wait == 0 {
-		wait = AckWait
-	}
 	_, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
 		Durable: c.Durable, FilterSubject: c.Filter,
 		AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
-		AckWait: wait, MaxDeliver: -1, MaxAckPending: c.MaxAckPending,
+		AckWait: cmp.Or(c.AckWait, AckWait), MaxDeliver: -1, MaxAckPending: c.MaxAckPending,
 		MaxWaiting:        8192, // one pull request per free slot of every worker
 		InactiveThreshold: unusedAfter,
 	})

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -169,12 +170,7 @@ func Buckets(l Limits) []jetstream.KeyValueConfig {
 	for i := range buckets {
 		b := &buckets[i]
 		b.History, b.Storage, b.Replicas = 1, jetstream.FileStorage, l.Replicas
-		if b.MaxValueSize == 0 {
-			b.MaxValueSize = maxValue
-		}
-		if b.MaxBytes == 0 {
-			b.MaxBytes = stateBytes
-		}
+		b.MaxValueSize, b.MaxBytes = cmp.Or(b.MaxValueSize, maxValue), cmp.Or(b.MaxBytes, stateBytes)
 	}
 	return buckets
 }
@@ -214,11 +210,15 @@ func (b *Bus) Ensure(ctx context.Context, l Limits) error {
 	return nil
 }
 
-// KeyValue opens a bucket that Ensure has made.
+// KeyValue opens a bucket that Ensure has made. It asks the server once for each.
 func (b *Bus) KeyValue(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	if kv, ok := b.buckets.Load(bucket); ok {
+		return kv.(jetstream.KeyValue), nil
+	}
 	kv, err := b.js.KeyValue(ctx, bucket)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("opening bucket %s: %w", bucket, err))
 	}
+	b.buckets.Store(bucket, kv)
 	return kv, nil
 }

@@ -116,9 +116,7 @@ func (k *checker) collections() {
 }
 
 func (k *checker) collection(e *Collection, path string) {
-	if n := e.ChunkTokens; n != 0 && (n < minChunk || n > maxChunk) || n == 0 && k.has(path+".chunk_tokens") {
-		k.fail(path+".chunk_tokens", fmt.Sprintf("write %d to %d, or leave it out", minChunk, maxChunk), "%d is out of range", n)
-	}
+	k.optional(path+".chunk_tokens", e.ChunkTokens, minChunk, maxChunk)
 	if o := e.ChunkOverlap; o != nil {
 		most := cmp.Or(e.ChunkTokens, maxChunk) / 2
 		if *o < 0 || *o > most {
@@ -128,11 +126,16 @@ func (k *checker) collection(e *Collection, path string) {
 	k.oneOf(path+".fusion", e.Fusion, "", FusionDBSF, FusionRRF)
 	k.weights(e, path+".weights")
 	k.rerank(e.Rerank, path+".rerank")
-	if n := e.TopK; n < 0 || n > event.MaxTopK || n == 0 && k.has(path+".top_k") {
-		k.fail(path+".top_k", fmt.Sprintf("write 1 to %d, or leave it out", event.MaxTopK), "%d is out of range", n)
-	}
+	k.optional(path+".top_k", e.TopK, 1, event.MaxTopK)
 	if e.Abstain != nil && !finite(*e.Abstain, 1) {
 		k.fail(path+".abstain", "write a part of the question's words, such as 0.5; 0 never abstains", "abstain is %v, want 0 to 1", *e.Abstain)
+	}
+}
+
+// optional checks a number that may be left out.
+func (k *checker) optional(path string, n, least, most int) {
+	if n != 0 && (n < least || n > most) || n == 0 && k.has(path) {
+		k.fail(path, fmt.Sprintf("write %d to %d, or leave it out", least, most), "%d is out of range", n)
 	}
 }
 

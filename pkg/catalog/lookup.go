@@ -31,11 +31,12 @@ const (
 
 // Model finds a model by its id or an alias.
 func (c *Catalog) Model(name string) (Model, bool) {
-	i := slices.IndexFunc(c.Models, func(m Model) bool { return m.ID == name || slices.Contains(m.Aliases, name) })
-	if i < 0 {
-		return Model{}, false
+	for i := range c.Models { // a Model is large
+		if m := &c.Models[i]; m.ID == name || slices.Contains(m.Aliases, name) {
+			return *m, true
+		}
 	}
-	return c.Models[i], true
+	return Model{}, false
 }
 
 // Provider finds a provider by its id.

@@ -72,9 +72,8 @@ func (p *packer) describe(b parse.Block) {
 			a.content, a.repeat = p.hasText(*a), true
 		}
 	}
-	if b.Kind == parse.Heading && len(p.atoms) > 0 {
-		heading := b // of its own, so that only those of headings are kept
-		p.atoms[0].begins = &heading
+	if b.Kind == parse.Heading {
+		p.atoms[0].begins = b.Section
 	}
 	p.atoms[len(p.atoms)-1].blockEnd = true
 }
@@ -83,13 +82,18 @@ func (p *packer) hasText(a atom) bool { return strings.TrimSpace(p.doc.Text[a.st
 
 // joinWhole makes one atom of a block that fits.
 func (p *packer) joinWhole(limit int) {
-	sum := 0
-	for _, a := range p.atoms {
-		if sum += a.tokens; a.solo || sum > limit {
-			return
-		}
+	if a, ok := join(p.atoms, limit); ok {
+		p.atoms = append(p.atoms[:0], a)
 	}
-	p.atoms = append(p.atoms[:0], atom{start: p.atoms[0].start, end: p.atoms[len(p.atoms)-1].end, tokens: sum})
+}
+
+// join makes one atom of several, if they fit.
+func join(atoms []atom, limit int) (a atom, ok bool) {
+	sum := tokensOf(atoms)
+	if sum > limit || slices.ContainsFunc(atoms, func(a atom) bool { return a.solo }) {
+		return atom{}, false
+	}
+	return atom{start: atoms[0].start, end: atoms[len(atoms)-1].end, tokens: sum}, true
 }
 
 // cutLines makes an atom of every line of b.
@@ -101,9 +105,9 @@ func (p *packer) cutLines(b parse.Block, next, limit int) {
 // lineEnds appends the line ends of b; the white space up to next is the last
 // line's.
 func lineEnds(ends []int, text string, b parse.Block, next int) []int {
-	ends = slices.Grow(ends, strings.Count(text[b.Start:max(b.Start, b.End)], "\n")+1)
+	ends = slices.Grow(ends, strings.Count(text[b.Start:b.End], "\n")+1)
 	for pos := b.Start; ; {
-		i := strings.IndexByte(text[pos:max(pos, b.End)], '\n')
+		i := strings.IndexByte(text[pos:b.End], '\n')
 		if i < 0 {
 			return append(ends, next)
 		}
@@ -135,11 +139,10 @@ func (p *packer) table(b parse.Block, next, limit int) {
 	for j := i; j < len(p.atoms); j++ {
 		p.atoms[j].header = h
 	}
-	if i == 2 && len(p.atoms) > 2 && !p.atoms[2].solo {
-		sum := p.atoms[0].tokens + p.atoms[1].tokens + p.atoms[2].tokens
-		if sum <= limit && !p.atoms[0].solo && !p.atoms[1].solo {
-			p.atoms[2] = atom{start: p.atoms[0].start, end: p.atoms[2].end, tokens: sum}
+	if i == 2 && len(p.atoms) > 2 {
+		if a, ok := join(p.atoms[:3], limit); ok {
 			p.atoms = p.atoms[2:]
+			p.atoms[0] = a
 		}
 	}
 }

@@ -218,6 +218,17 @@ func TestSplitBadBlocks(t *testing.T) {
 	}
 }
 
+// TestSplitCoveredTable: a piece of the text that reaches over a table.
+func TestSplitCoveredTable(t *testing.T) {
+	t.Parallel()
+	doc := parse.Document{Text: "x\n\n\n\n    y", Blocks: []parse.Block{
+		{Kind: parse.Paragraph, End: 1}, {Kind: parse.Table, Start: 3, End: 3}, {Kind: parse.Paragraph, Start: 9, End: 10}}}
+	got, err := chunk.Split(doc, chunk.DefaultOptions(counter(t)))
+	if err != nil || len(got) != 1 || got[0].Text != doc.Text {
+		t.Errorf("Split = %+v, %v; want the text in one chunk", got, err)
+	}
+}
+
 func TestSplitEmpty(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", " ", "\n \n\u2003"} {

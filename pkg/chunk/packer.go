@@ -17,13 +17,21 @@ type header struct {
 type atom struct {
 	start, end int // bytes in Document.Text
 	tokens     int
-	header     *header      // what a chunk that begins here must repeat, nil for nothing
-	begins     *parse.Block // the heading it begins with, nil for none
-	heading    bool         // of a heading
-	repeat     bool         // may be overlap
-	content    bool         // worth a chunk: neither a heading nor a rule nor white space
-	blockEnd   bool         // the last of its block
-	solo       bool         // part of a piece too long for a chunk; tokens are not exact
+	header     *header  // what a chunk that begins here must repeat, nil for nothing
+	begins     []string // the path of the heading it begins with, nil for none
+	heading    bool     // of a heading
+	repeat     bool     // may be overlap
+	content    bool     // worth a chunk: neither a heading nor a rule nor white space
+	blockEnd   bool     // the last of its block
+	solo       bool     // part of a piece too long for a chunk; tokens are not exact
+}
+
+func tokensOf(atoms []atom) int {
+	sum := 0
+	for _, a := range atoms {
+		sum += a.tokens
+	}
+	return sum
 }
 
 // packer fills the chunks of one document with its atoms.
@@ -81,7 +89,7 @@ func (p *packer) document() {
 		if i == 0 || b.Kind == parse.Heading || !slices.Equal(b.Section, p.path) {
 			p.enter(b)
 		}
-		b.Start = pos
+		b.Start, b.End = pos, max(pos, b.End)
 		pos = p.block(b, next)
 	}
 	p.finish()
@@ -93,9 +101,7 @@ func (p *packer) enter(b parse.Block) {
 	if b.Kind != parse.Heading || p.hasContent() {
 		p.flush()
 	}
-	for _, a := range p.open[:p.fresh] {
-		p.sum -= a.tokens
-	}
+	p.sum -= tokensOf(p.open[:p.fresh])
 	p.open, p.fresh, p.tail = p.open[p.fresh:], 0, p.tail[:0]
 	p.path = b.Section
 	p.base = p.pathPrefix(nil)
@@ -158,12 +164,9 @@ func (p *packer) cutOpen(a atom) {
 // begin opens a chunk of some atoms, with as much overlap as fits if a follows.
 // A row of a table has its header instead.
 func (p *packer) begin(atoms []atom, a atom) {
-	first, need := a, a.tokens
+	first, need := a, a.tokens+tokensOf(atoms)
 	if len(atoms) > 0 {
 		first = atoms[0]
-	}
-	for _, b := range atoms {
-		need += b.tokens
 	}
 	p.open, p.fresh, p.sum, p.within = p.open[:0], 0, 0, p.path
 	if first.header == nil {
@@ -179,8 +182,10 @@ func (p *packer) begin(atoms []atom, a atom) {
 	if p.fresh > 0 {
 		first = p.open[0]
 	}
-	if p.prefix = p.startPrefix(first); slices.ContainsFunc(atoms, isHeading) {
+	if slices.ContainsFunc(atoms, isHeading) {
 		p.prefix = p.headingPrefix(atoms)
+	} else {
+		p.prefix = p.startPrefix(first)
 	}
 	if p.prefix.tokens+p.sum+a.tokens > p.opt.MaxTokens { // longer without the headings
 		p.prefix = prefix{}
@@ -216,11 +221,7 @@ func (p *packer) flush() {
 func (p *packer) finish() {
 	if n := len(p.chunks); n > 0 && len(p.open) > 0 && !p.hasContent() && !p.solo {
 		last, fresh := &p.chunks[n-1], p.open[p.fresh:]
-		sum := last.Tokens
-		for _, a := range fresh {
-			sum += a.tokens
-		}
-		if sum <= p.opt.MaxTokens {
+		if sum := last.Tokens + tokensOf(fresh); sum <= p.opt.MaxTokens {
 			last.End, last.Tokens = fresh[len(fresh)-1].end, sum
 			last.Text = p.doc.Text[last.Start:last.End]
 			return
@@ -231,11 +232,8 @@ func (p *packer) finish() {
 
 // emit appends the chunk of the first atoms of the open chunk.
 func (p *packer) emit(atoms []atom) {
-	c := Chunk{Prefix: p.prefix.text, Start: atoms[0].start, End: atoms[len(atoms)-1].end, Section: p.within, Tokens: p.prefix.tokens}
+	c := Chunk{Prefix: p.prefix.text, Start: atoms[0].start, End: atoms[len(atoms)-1].end, Section: p.within, Tokens: p.prefix.tokens + tokensOf(atoms)}
 	c.Text, c.Overlap = p.doc.Text[c.Start:c.End], atoms[p.fresh].start-c.Start
-	for _, a := range atoms {
-		c.Tokens += a.tokens
-	}
 	p.chunks, p.solo = append(room(p.chunks), c), false
 }
 

@@ -58,16 +58,8 @@ func (p *packer) before(pre prefix, a atom) prefix {
 // leadingLines returns the length of the white space s begins with, up to the
 // last line end in it.
 func leadingLines(s string) int {
-	n := 0
-	for i, r := range s {
-		if !unicode.IsSpace(r) {
-			break
-		}
-		if r == '\n' || r == '\r' {
-			n = i + 1
-		}
-	}
-	return n
+	lead := s[:len(s)-len(strings.TrimLeftFunc(s, unicode.IsSpace))]
+	return strings.LastIndexAny(lead, "\r\n") + 1
 }
 
 // pathPrefix returns the path line of the section, without the headings among
@@ -101,11 +93,8 @@ func (p *packer) pathParts(atoms []atom) (parts []string, titled bool) {
 	title := p.title
 	held := func(heading string, depth int) bool {
 		return slices.ContainsFunc(atoms, func(a atom) bool {
-			if a.begins == nil {
-				return false
-			}
-			path := a.begins.Section
-			return len(path) > 0 && (depth == 0 || len(path) == depth) && path[len(path)-1] == heading
+			n := len(a.begins)
+			return n > 0 && (depth == 0 || n == depth) && a.begins[n-1] == heading
 		})
 	}
 	if title != "" && (len(p.path) == 0 || p.path[0] != title) && !held(title, 0) {
@@ -142,19 +131,12 @@ func (p *packer) heaviest(parts []string, titled bool, limit int) []string {
 // byWeight returns the indexes of n parts by importance: the innermost heading,
 // the title (if the first part is one), then outwards.
 func byWeight(n int, titled bool) []int {
-	var order []int
-	first := 0
-	if titled {
-		first = 1
+	order := make([]int, n)
+	for i := range order {
+		order[i] = n - 1 - i
 	}
-	for i := n - 1; i >= first; i-- {
-		order = append(order, i)
-		if i == n-1 && titled {
-			order = append(order, 0)
-		}
-	}
-	if titled && len(order) == 0 {
-		order = append(order, 0)
+	if titled { // from the last place
+		order = slices.Insert(order[:n-1], min(1, n-1), 0)
 	}
 	return order
 }

@@ -1,8 +1,6 @@
 package chunk_test
 
 import (
-	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-dev/weir/pkg/chunk"
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/parse"
 	"github.com/weir-dev/weir/pkg/tokens"
 )
@@ -181,9 +180,9 @@ func TestSplitHostile(t *testing.T) {
 
 func TestSplitDataFiles(t *testing.T) {
 	t.Parallel()
-	dir, c := dataDir(t), counter(t)
+	dir, c := dataset.Path(t, "rag"), counter(t)
 	split := 0
-	for _, pattern := range []string{"rag/ugly/*", "rag/formats/*"} {
+	for _, pattern := range []string{"ugly/*", "formats/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no files in %s: %v", pattern, err)
@@ -205,23 +204,6 @@ func TestSplitDataFiles(t *testing.T) {
 		}
 	}
 	t.Logf("%d files split", split)
-}
-
-// dataDir returns the folder of the shared test data (WEIR_DATA or its usual
-// place beside the repository). Without it the test is skipped, in CI failed.
-func dataDir(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("WEIR_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("test data missing in CI: %v", err)
-		}
-		t.Skipf("SKIPPED, NOT TESTED: no test data (set WEIR_DATA): %v", err)
-	}
-	return dir
 }
 
 // parseFile parses a file; ok is false if it is of no known format.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/weir-dev/weir/pkg/chunk"
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/parse"
 )
 
@@ -84,7 +85,7 @@ func TestFill(t *testing.T) {
 func demoDocs(t testing.TB) []parse.Document {
 	t.Helper()
 	var docs []parse.Document
-	err := filepath.WalkDir(filepath.Join(dataDir(t), "rag", "demo-docs"), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dataset.Path(t, "rag", "demo-docs"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,50 +42,39 @@ func New(nc *nats.Conn) (*Client, error) {
 // the job has none. Submitting an id again does nothing: it is the idempotency
 // key. The job is stored when Generate returns.
 func (c *Client) Generate(ctx context.Context, tenant string, job event.GenerateJob) (string, error) {
-	addr, err := c.address(event.KindGenerate, tenant, &job.Envelope)
-	if err != nil {
-		return "", err
-	}
-	return job.ID, c.submit(ctx, addr, job.ID, job)
+	return c.send(ctx, event.KindGenerate, tenant, &job.Envelope, &job)
 }
 
 // Ingest submits an ingest job of tenant and returns its id, as Generate does.
 func (c *Client) Ingest(ctx context.Context, tenant string, job event.IngestJob) (string, error) {
-	addr, err := c.address(event.KindIngest, tenant, &job.Envelope)
-	if err != nil {
-		return "", err
-	}
-	return job.ID, c.submit(ctx, addr, job.ID, job)
+	return c.send(ctx, event.KindIngest, tenant, &job.Envelope, &job)
 }
 
 // Delete submits a job that removes a document and returns its id, as Generate
 // does.
 func (c *Client) Delete(ctx context.Context, tenant string, job event.DeleteJob) (string, error) {
-	addr, err := c.address(event.KindDelete, tenant, &job.Envelope)
-	if err != nil {
-		return "", err
-	}
-	return job.ID, c.submit(ctx, addr, job.ID, job)
+	return c.send(ctx, event.KindDelete, tenant, &job.Envelope, &job)
 }
 
 // Verify submits a job that compares what is stored with what should be, and
 // returns its id, as Generate does.
 func (c *Client) Verify(ctx context.Context, tenant string, job event.VerifyJob) (string, error) {
-	addr, err := c.address(event.KindVerify, tenant, &job.Envelope)
-	if err != nil {
-		return "", err
-	}
-	return job.ID, c.submit(ctx, addr, job.ID, job)
+	return c.send(ctx, event.KindVerify, tenant, &job.Envelope, &job)
 }
 
 // Reindex submits a job that has documents cut anew and returns its id, as
 // Generate does.
 func (c *Client) Reindex(ctx context.Context, tenant string, job event.ReindexJob) (string, error) {
-	addr, err := c.address(event.KindReindex, tenant, &job.Envelope)
+	return c.send(ctx, event.KindReindex, tenant, &job.Envelope, &job)
+}
+
+// send submits a job with its envelope.
+func (c *Client) send(ctx context.Context, kind event.Kind, tenant string, env *event.Envelope, job any) (string, error) {
+	addr, err := c.address(kind, tenant, env)
 	if err != nil {
 		return "", err
 	}
-	return job.ID, c.submit(ctx, addr, job.ID, job)
+	return env.ID, c.submit(ctx, addr, env.ID, job)
 }
 
 // Submit publishes the JSON of a job of any kind as it is, for callers that
@@ -103,9 +93,7 @@ func (c *Client) address(kind event.Kind, tenant string, env *event.Envelope) (e
 	if env.ID == "" {
 		env.ID = event.NewID(c.now())
 	}
-	if env.Lane == "" {
-		env.Lane = event.LaneInteractive
-	}
+	env.Lane = cmp.Or(env.Lane, event.LaneInteractive)
 	addr := event.Address{Kind: kind, Lane: env.Lane, Tenant: tenant}
 	return addr, errors.Join(addr.Validate(), event.CheckName("id", env.ID))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -29,16 +28,15 @@ func (c *Client) Query(ctx context.Context, tenant string, q event.QueryRequest)
 	}
 	msg, err := c.bus.Conn().RequestWithContext(ctx, event.QueryRPC(tenant), data)
 	if err != nil {
-		e := &event.Error{Class: event.ClassUnavailable, Message: fmt.Sprintf("asking a router: %v", err), Err: err}
+		e := event.Errorf(event.ClassUnavailable, "asking a router: %w", err)
 		if errors.Is(err, nats.ErrNoResponders) {
 			e.Hint = "start a router"
 		}
 		return none, e
 	}
 	reply, err := event.Decode[event.QueryReply](msg.Data)
-	if err == nil && reply.Error != nil {
-		reply.Error.RetryAfter = time.Duration(reply.RetryAfterMS) * time.Millisecond
-		err = reply.Error
+	if err == nil {
+		err = reply.Err()
 	}
 	return reply, err
 }

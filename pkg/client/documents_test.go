@@ -134,7 +134,7 @@ func TestQueryFails(t *testing.T) {
 		class  event.Class
 		wait   time.Duration
 	}{
-		"its error":     {event.QueryReply{V: 1, Error: event.Errorf(event.ClassThrottled, "slow down"), RetryAfterMS: 1500}, event.ClassThrottled, 1500 * time.Millisecond},
+		"its error":     {event.QueryReply{V: 1, Failure: event.Failure{Error: event.Errorf(event.ClassThrottled, "slow down"), RetryAfterMS: 1500}}, event.ClassThrottled, 1500 * time.Millisecond},
 		"a later Weir":  {map[string]any{"v": 2, "hits": "none"}, event.ClassUnsupported, 0},
 		"no object":     {"hello", event.ClassInvalid, 0},
 		"of no version": {map[string]any{}, event.ClassUnsupported, 0},

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -218,15 +219,15 @@ func (r *RAG) Validate() error {
 // Bounds of a document's access list, metadata, source, title, URL and media type.
 const (
 	MaxField         = 8 << 10 // bytes; URLs of 8 kB are the longest that servers take
-	MaxACL           = 256
-	MaxMetadata      = 64
-	MaxMetadataBytes = 16 << 10
+	maxACL           = 256
+	maxMetadata      = 64
+	maxMetadataBytes = 16 << 10
 )
 
 // checkNames checks the names of an access list or of a reader: "*" is reserved.
 func checkNames(field string, names []string) error {
-	if len(names) > MaxACL {
-		return Invalid(field, fmt.Sprintf("use at most %d names; groups keep lists short", MaxACL), "has %d names", len(names))
+	if len(names) > maxACL {
+		return Invalid(field, fmt.Sprintf("use at most %d names; groups keep lists short", maxACL), "has %d names", len(names))
 	}
 	for i, name := range names {
 		if name == "" || name == "*" || len(name) > 256 || !utf8.ValidString(name) {
@@ -245,8 +246,8 @@ func checkMetadata(field string, m map[string]string) error {
 		}
 		size += len(k) + len(v)
 	}
-	if len(m) > MaxMetadata || size > MaxMetadataBytes {
-		return Invalid(field, fmt.Sprintf("use at most %d keys and %d bytes", MaxMetadata, MaxMetadataBytes), "has %d keys and %d bytes", len(m), size)
+	if len(m) > maxMetadata || size > maxMetadataBytes {
+		return Invalid(field, fmt.Sprintf("use at most %d keys and %d bytes", maxMetadata, maxMetadataBytes), "has %d keys and %d bytes", len(m), size)
 	}
 	return nil
 }
@@ -277,9 +278,7 @@ func (j *IngestJob) validate() error {
 
 // validate checks a document and names one that has no id.
 func (d *Document) validate() error {
-	if d.Source == "" {
-		d.Source = d.URL
-	}
+	d.Source = cmp.Or(d.Source, d.URL)
 	if d.ID == "" && d.Source != "" {
 		d.ID = DocumentID(d.Source)
 	}

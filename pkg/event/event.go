@@ -494,9 +494,31 @@ type EmbedReply struct {
 	Model       string `json:"model,omitempty"`
 	Tokens      int    `json:"tokens,omitempty"`
 	CostNanoUSD int64  `json:"cost_nano_usd,omitempty"`
-	Error       *Error `json:"error,omitempty"`
-	// RetryAfterMS is Error's least wait before another try.
+	Failure
+}
+
+// Failure says in a reply why there is no answer. The zero value is none.
+type Failure struct {
+	Error *Error `json:"error,omitempty"`
+	// RetryAfterMS is Error's least wait before another try, which its own JSON
+	// leaves out.
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+}
+
+// FailureOf returns what a reply says of an error.
+func FailureOf(err error) Failure {
+	e := AsError(err)
+	return Failure{Error: e, RetryAfterMS: e.RetryAfter.Milliseconds()}
+}
+
+// Err is the error that a reply tells of, with its wait, or nil.
+func (f Failure) Err() error {
+	if f.Error == nil {
+		return nil
+	}
+	e := *f.Error
+	e.RetryAfter = time.Duration(f.RetryAfterMS) * time.Millisecond
+	return &e
 }
 
 // QueryRequest asks a router, by request and reply on QueryRPC, what retrieval
@@ -519,9 +541,7 @@ type QueryReply struct {
 	Coverage    float64 `json:"coverage"`
 	Tokens      int     `json:"tokens,omitempty"`
 	CostNanoUSD int64   `json:"cost_nano_usd,omitempty"`
-	Error       *Error  `json:"error,omitempty"`
-	// RetryAfterMS is Error's least wait before another try.
-	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+	Failure
 }
 
 // QueryHit is one passage found.
@@ -552,11 +572,10 @@ type RerankRequest struct {
 // RerankReply answers a RerankRequest: a score per passage, in their order, or
 // Error.
 type RerankReply struct {
-	V            int       `json:"v"`
-	Working      bool      `json:"working,omitempty"`
-	Scores       []float64 `json:"scores,omitempty"`
-	Tokens       int       `json:"tokens,omitempty"`
-	CostNanoUSD  int64     `json:"cost_nano_usd,omitempty"`
-	Error        *Error    `json:"error,omitempty"`
-	RetryAfterMS int64     `json:"retry_after_ms,omitempty"`
+	V           int       `json:"v"`
+	Working     bool      `json:"working,omitempty"`
+	Scores      []float64 `json:"scores,omitempty"`
+	Tokens      int       `json:"tokens,omitempty"`
+	CostNanoUSD int64     `json:"cost_nano_usd,omitempty"`
+	Failure
 }

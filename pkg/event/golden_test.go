@@ -1,19 +1,12 @@
 package event_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
-	"reflect"
 	"testing"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func ptr[T any](v T) *T { return &v }
 
@@ -32,57 +25,27 @@ func TestWireFormat(t *testing.T) {
 	source := event.Source{Number: 1, Document: "d1", Source: "a.md", Title: "A", Section: []string{"One", "Two"}, Score: 0.5}
 	document := event.Document{ID: "d1", Source: "a.md", Title: "A", MediaType: "text/markdown", Text: "hello", Metadata: map[string]string{"k": "v"}}
 	messages := []event.Message{{Role: "user", Content: "why? <&>"}}
-	golden(t, "generate_job", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: envelope, Model: "big", Messages: messages,
+	golden.JSON(t, "generate_job", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: envelope, Model: "big", Messages: messages,
 		RAG: &event.RAG{Collection: "docs", TopK: 5}, MaxTokens: 100, Temperature: ptr(0.0), Stream: true})
-	golden(t, "generate_job_least", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: event.Envelope{V: 1, ID: "j1"}, Messages: messages})
-	golden(t, "ingest_job", event.Decode[event.IngestJob], event.IngestJob{Envelope: envelope, Collection: "docs", Document: document})
-	golden(t, "chunk_batch", event.Decode[event.ChunkBatch], event.ChunkBatch{Envelope: envelope, Collection: "docs", Document: event.Document{ID: "d1", Data: []byte{0, 255}},
+	golden.JSON(t, "generate_job_least", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: event.Envelope{V: 1, ID: "j1"}, Messages: messages})
+	golden.JSON(t, "ingest_job", event.Decode[event.IngestJob], event.IngestJob{Envelope: envelope, Collection: "docs", Document: document})
+	golden.JSON(t, "chunk_batch", event.Decode[event.ChunkBatch], event.ChunkBatch{Envelope: envelope, Collection: "docs", Document: event.Document{ID: "d1", Data: []byte{0, 255}},
 		DocumentVersion: at.UnixMicro(), Model: "small", Batch: 1, Kind: event.KindIngest, Receipt: receipt,
 		Chunks: []event.Chunk{{ID: "c1", Prefix: "A", Text: "hello", Section: []string{"One"}, Hash: event.ChunkHash("Ahello"), Tokens: 1}}})
-	golden(t, "generate_task", event.Decode[event.GenerateTask], event.GenerateTask{Envelope: envelope, Model: "big", Messages: messages,
+	golden.JSON(t, "generate_task", event.Decode[event.GenerateTask], event.GenerateTask{Envelope: envelope, Model: "big", Messages: messages,
 		Sources: []event.Source{source}, MaxTokens: 100, Temperature: ptr(0.7), Stream: true, Receipt: receipt})
-	golden(t, "result_answer", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusOK,
+	golden.JSON(t, "result_answer", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusOK,
 		Answer:  &event.Answer{Text: "so [1]", Citations: []event.Source{source}, FinishReason: "stop", Model: "big"},
 		Receipt: receipt, FinishedAt: at})
-	golden(t, "result_ingested", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindIngest, Status: event.StatusOK,
+	golden.JSON(t, "result_ingested", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindIngest, Status: event.StatusOK,
 		Ingested: &event.Ingested{Collection: "docs", Document: "d1", Version: 7, Outcome: event.OutcomeStored, Chunks: 1, Tokens: 2, Bytes: 5}, FinishedAt: at})
-	golden(t, "result_failed", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusFailed,
+	golden.JSON(t, "result_failed", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusFailed,
 		Error: event.Invalid("model", "use another", "unknown model"), FinishedAt: at})
-	golden(t, "life", event.Decode[event.Life], event.Life{V: 1, ID: "j1", Type: event.LifeRetrying, At: at, Stage: "generator", Attempt: 2, Detail: "d",
+	golden.JSON(t, "life", event.Decode[event.Life], event.Life{V: 1, ID: "j1", Type: event.LifeRetrying, At: at, Stage: "generator", Attempt: 2, Detail: "d",
 		Error: event.Errorf(event.ClassThrottled, "slow down"), RetryMS: 1500})
-	golden(t, "token", event.Decode[event.Token], event.Token{V: 1, ID: "j1", Type: event.TokenDelta, Epoch: 1, Text: "so"})
-	golden(t, "embed_request", event.Decode[event.EmbedRequest], event.EmbedRequest{V: 1, Inputs: []string{"a"}})
-	golden(t, "embed_reply", event.Decode[event.EmbedReply], event.EmbedReply{V: 1, Vectors: [][]float32{{0.5, -1}}, Model: "embed", Tokens: 1, CostNanoUSD: 2})
-}
-
-// golden compares value's JSON with the file and the file's value with value.
-func golden[T any](t *testing.T, name string, decode func([]byte) (T, error), value T) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".json")
-	data, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	data = append(data, '\n')
-	if *update {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run with -update)", err)
-	}
-	if !bytes.Equal(data, want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, data, want)
-	}
-	back, err := decode(want)
-	if err != nil {
-		t.Errorf("%s: reading back: %v", name, err)
-	}
-	if !reflect.DeepEqual(back, value) {
-		t.Errorf("%s: read back\n%+v\nwant\n%+v", name, back, value)
-	}
+	golden.JSON(t, "token", event.Decode[event.Token], event.Token{V: 1, ID: "j1", Type: event.TokenDelta, Epoch: 1, Text: "so"})
+	golden.JSON(t, "embed_request", event.Decode[event.EmbedRequest], event.EmbedRequest{V: 1, Inputs: []string{"a"}})
+	golden.JSON(t, "embed_reply", event.Decode[event.EmbedReply], event.EmbedReply{V: 1, Vectors: [][]float32{{0.5, -1}}, Model: "embed", Tokens: 1, CostNanoUSD: 2})
 }
 
 func TestReceiptAdds(t *testing.T) {

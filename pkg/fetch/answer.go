@@ -21,11 +21,12 @@ import (
 // checkStatus says why an answer holds no document.
 func (c *Client) checkStatus(target *url.URL, resp *http.Response) error {
 	status := resp.StatusCode
+	if status == http.StatusOK || status == http.StatusNonAuthoritativeInfo {
+		return nil
+	}
 	answered := fmt.Sprintf("%s answered %d %s", shown(target), status, http.StatusText(status))
 	e := &event.Error{Class: event.ClassInvalid, Field: c.cfg.Field, Message: answered}
 	switch {
-	case status == http.StatusOK || status == http.StatusNonAuthoritativeInfo:
-		return nil
 	case status == http.StatusNotFound || status == http.StatusGone:
 		e.Hint = "check the address, or remove the document"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

@@ -14,6 +14,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,12 +175,7 @@ func (c *Client) request(ctx context.Context, target *url.URL, cond Conditions) 
 // notModified keeps the conditions that a 304 doesn't repeat.
 func notModified(answer Response, cond Conditions) Response {
 	answer.NotModified, answer.MediaType = true, ""
-	if answer.ETag == "" {
-		answer.ETag = cond.ETag
-	}
-	if answer.LastModified == "" {
-		answer.LastModified = cond.LastModified
-	}
+	answer.ETag, answer.LastModified = cmp.Or(answer.ETag, cond.ETag), cmp.Or(answer.LastModified, cond.LastModified)
 	return answer
 }
 
@@ -197,11 +193,11 @@ func (c *Client) redirect(from *url.URL, location string) (*url.URL, error) {
 	if location == "" {
 		return nil, c.invalid(hint, "%s redirects to nowhere", shown(from))
 	}
-	relative, err := url.Parse(location)
+	target, err := from.Parse(location)
 	if err != nil {
 		return nil, c.invalid(hint, "%s redirects to a malformed address", shown(from))
 	}
-	next, err := c.parse(from.ResolveReference(relative).String())
+	next, err := c.parse(target.String())
 	if err != nil {
 		e := event.AsError(err)
 		e.Message = fmt.Sprintf("%s redirects: %s", shown(from), e.Message)

@@ -2,41 +2,31 @@ package ground
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/weir-dev/weir/pkg/event"
 )
 
 // quotation is text in quotation marks, long enough to be one of a source.
 var quotation = regexp.MustCompile(`"([^"]{12,})"|“([^”]{12,})”|„([^“”]{12,})[“”]|«([^»]{12,})»|「([^」]{6,})」|『([^』]{6,})』`)
 
-// quoted returns the span of a source that a statement quotes word by word, ""
-// without one.
-func quoted(statement, source string) string {
+// quotations finds what a statement quotes word by word: text that equals it but
+// for case, white space, kinds of apostrophes, and the stop at its end, which is
+// the writer's. A phrase too large for an expression is left out.
+func quotations(statement string) []*regexp.Regexp {
+	var out []*regexp.Regexp
 	for _, m := range quotation.FindAllStringSubmatch(statement, -1) {
-		if span := find(source, strings.Join(m[1:], "")); span != "" {
-			return span
+		words := strings.Fields(strings.TrimRight(strings.Join(m[1:], ""), " \n.,;:!?…"))
+		if len(words) == 0 {
+			continue
+		}
+		phrase := regexp.QuoteMeta(strings.Join(words, " "))
+		phrase = strings.NewReplacer("'", "['’]", "’", "['’]", " ", `\s+`).Replace(phrase)
+		if re, err := regexp.Compile(`(?i)` + phrase); err == nil {
+			out = append(out, re)
 		}
 	}
-	return ""
-}
-
-// find returns the span of a text that equals phrase but for case, white space,
-// kinds of apostrophes, and the stop at its end, which is the writer's.
-func find(text, phrase string) string {
-	words := strings.Fields(strings.TrimRight(phrase, " \n.,;:!?…"))
-	if len(words) == 0 {
-		return ""
-	}
-	for i, w := range words {
-		words[i] = strings.NewReplacer("'", "['’]", "’", "['’]").Replace(regexp.QuoteMeta(w))
-	}
-	re, err := regexp.Compile(`(?i)` + strings.Join(words, `\s+`))
-	if err != nil {
-		return "" // a phrase too large for an expression
-	}
-	return re.FindString(text)
+	return out
 }
 
 // number is a number with the signs that may stand between its digits.
@@ -45,25 +35,26 @@ var number = regexp.MustCompile(`\p{Nd}+(?:[.,'’\x{a0}\x{202f}]\p{Nd}+)*`)
 // holdNumbers reports whether the sources have the numbers of a statement: in their
 // text, or in what the model was told of them. Those of one digit are not looked
 // for: they may be words there.
-func holdNumbers(sources []event.Source, statement string) bool {
-	want := digits(statement)
-	if len(want) == 0 {
-		return true
-	}
-	have := map[string]bool{}
-	for _, s := range sources {
-		for _, text := range append([]string{s.Text, s.Title, s.Source}, s.Section...) {
-			for _, n := range digits(text) {
-				have[n] = true
-			}
-		}
-	}
-	for _, n := range want {
-		if !have[n] {
+func holdNumbers(sources []*reading, statement string) bool {
+	for _, n := range digits(statement) {
+		if !slices.ContainsFunc(sources, func(r *reading) bool { return r.has(n) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// has reports whether the source has a number. The first call collects them.
+func (r *reading) has(n string) bool {
+	if r.numbers == nil {
+		r.numbers = map[string]bool{}
+		for _, text := range append([]string{r.text, r.citation.Title, r.citation.Source}, r.citation.Section...) {
+			for _, n := range digits(text) {
+				r.numbers[n] = true
+			}
+		}
+	}
+	return r.numbers[n]
 }
 
 // digits returns the numbers of a text as digits alone, whatever separates them:

@@ -5,6 +5,7 @@
 package ground
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,28 +32,34 @@ func New() *Checker { return &Checker{sparse: sparse.New()} }
 // are there, or a number of theirs is not. A number that is none of the sources
 // cites nothing, nor does one in code. The returned sources have no text.
 func (c *Checker) Check(answer string, sources []event.Source) (citations []event.Source, unsupported []string) {
-	cited := map[int]*reading{}
+	read := map[int]*reading{}
 	for _, s := range statements(answer) {
-		var known []event.Source
-		best := 0.0
-		want := c.terms(s.text)
+		var cited []*reading
 		for _, n := range s.cites {
 			i := slices.IndexFunc(sources, func(s event.Source) bool { return s.Number == n })
 			if i < 0 {
 				continue
 			}
-			known = append(known, sources[i])
-			if cited[n] == nil {
-				cited[n] = c.read(sources[i])
+			if read[n] == nil {
+				read[n] = c.read(sources[i])
 			}
-			best = max(best, cited[n].support(c, s.text, want))
+			if !slices.Contains(cited, read[n]) {
+				cited = append(cited, read[n])
+			}
 		}
-		if len(known) > 0 && (best < MinSupport || !holdNumbers(known, s.text)) {
+		if len(cited) == 0 {
+			continue
+		}
+		want, quotes, best := c.terms(s.text), quotations(s.text), 0.0
+		for _, r := range cited {
+			best = max(best, r.support(c, quotes, want))
+		}
+		if best < MinSupport || !holdNumbers(cited, s.text) {
 			unsupported = append(unsupported, s.text)
 		}
 	}
 	for _, s := range sources {
-		if found := cited[s.Number]; found != nil {
+		if found := read[s.Number]; found != nil {
 			citations = append(citations, found.citation)
 		}
 	}
@@ -64,6 +71,7 @@ type reading struct {
 	citation  event.Source // without the text
 	text      string
 	sentences []span
+	numbers   map[string]bool // see has
 }
 
 // span is a sentence of a source.
@@ -85,10 +93,13 @@ func (c *Checker) read(source event.Source) *reading {
 
 // support says how well the source supports a statement, and quotes the part that
 // does if no other statement is supported better.
-func (r *reading) support(c *Checker, statement string, want terms) float64 {
+func (r *reading) support(c *Checker, quotes []*regexp.Regexp, want terms) float64 {
 	quote, share := r.best(want)
-	if exact := quoted(statement, r.text); exact != "" {
-		quote, share = exact, max(share, want.in(c.terms(exact)))
+	for _, re := range quotes {
+		if exact := re.FindString(r.text); exact != "" {
+			quote, share = exact, max(share, want.in(c.terms(exact)))
+			break
+		}
 	}
 	if share > r.citation.Support {
 		r.citation.Quote, r.citation.Support = short(quote), share
@@ -99,22 +110,19 @@ func (r *reading) support(c *Checker, statement string, want terms) float64 {
 // best finds the sentence that holds most of a statement, or the two in a row where
 // one is not enough.
 func (r *reading) best(want terms) (quote string, share float64) {
-	var before span
-	var pair string
-	pairShare := 0.0
-	for i, s := range r.sentences {
+	for _, s := range r.sentences {
 		if alone := want.in(s.terms); alone > share {
 			quote, share = r.text[s.start:s.end], alone
 		}
-		if i > 0 {
-			if both := want.in(before.terms, s.terms); both > pairShare {
-				pair, pairShare = r.text[before.start:s.end], both
-			}
-		}
-		before = s
 	}
-	if share < MinSupport && pairShare > share {
-		return pair, pairShare
+	if share >= MinSupport {
+		return quote, share
+	}
+	for i := 1; i < len(r.sentences); i++ {
+		before, s := r.sentences[i-1], r.sentences[i]
+		if both := want.in(before.terms, s.terms); both > share {
+			quote, share = r.text[before.start:s.end], both
+		}
 	}
 	return quote, share
 }

@@ -102,36 +102,15 @@ func parseTotalKey(key string) (day, tenant, model string, ok bool) {
 // addTo adds lines to the total under key. The total carries the last line it
 // has, so it is exact whoever adds and however often.
 func addTo(ctx context.Context, kv jetstream.KeyValue, key string, lines []head) error {
-	for {
-		var total Total
-		revision := uint64(0)
-		entry, err := kv.Get(ctx, key)
-		if err == nil {
-			revision = entry.Revision()
-			total, err = decodeTotal(key, entry.Value())
+	total := bus.Value[Total]{KV: kv, Key: key, Name: "total " + key,
+		Decode: func(data []byte) (Total, error) { return decodeTotal(key, data) }}
+	_, err := total.Change(ctx, func(t *Total) error {
+		if !t.add(lines) {
+			return bus.ErrKeep
 		}
-		if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
-			return storeError("reading total "+key, err)
-		}
-		if !total.add(lines) {
-			return nil
-		}
-		data, err := json.Marshal(total)
-		if err != nil {
-			return fmt.Errorf("encoding total %s: %w", key, err)
-		}
-		if revision == 0 {
-			_, err = kv.Create(ctx, key, data)
-		} else {
-			_, err = kv.Update(ctx, key, data, revision)
-		}
-		if err == nil {
-			return nil
-		}
-		if !bus.IsConflict(err) {
-			return storeError("storing total "+key, err)
-		}
-	}
+		return nil
+	})
+	return err
 }
 
 func decodeTotal(key string, data []byte) (Total, error) {

@@ -3,6 +3,7 @@ package manifest
 import (
 	"slices"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/vector"
 )
@@ -112,10 +113,10 @@ func (r *Row) Mark(version int64, job string, batch int, ids IDs, w Work) Verdic
 }
 
 // Abandon gives up the pending version of a job that has ended without it. It
-// returns ErrKeep when that is not pending.
+// returns bus.ErrKeep when that is not pending.
 func (r *Row) Abandon(job string) error {
 	if r.Pending == nil || r.Pending.Job != job {
-		return ErrKeep
+		return bus.ErrKeep
 	}
 	r.abandon()
 	r.keep()
@@ -123,11 +124,11 @@ func (r *Row) Abandon(job string) error {
 }
 
 // Lose takes chunks that are gone from the store off the current version, so that
-// the next ingest of the document stores them again. It returns ErrKeep when the
+// the next ingest of the document stores them again. It returns bus.ErrKeep when the
 // version is not the current one any more, or another one is pending.
 func (r *Row) Lose(version int64, gone map[ID]bool) error {
 	if r.Version != version || r.Deleted || r.Pending != nil {
-		return ErrKeep
+		return bus.ErrKeep
 	}
 	r.Content, r.ETag, r.LastModified = "", "", ""
 	r.Chunks = slices.DeleteFunc(r.Chunks, func(c Ref) bool { return gone[c.ID] })
@@ -153,12 +154,12 @@ func (r *Row) Settles(version int64, job string) Verdict {
 	return Superseded
 }
 
-// Note adds calls of a delivery that didn't finish its batch. It returns ErrKeep
+// Note adds calls of a delivery that didn't finish its batch. It returns bus.ErrKeep
 // when the batch is not pending.
 func (r *Row) Note(version int64, job string, batch int, attempts []event.Attempt) error {
 	p := r.Pending
 	if p == nil || p.Version != version || p.Job != job || batch < 0 || batch >= len(p.Work) || p.Work[batch].Done {
-		return ErrKeep
+		return bus.ErrKeep
 	}
 	p.Work[batch].Attempts = append(p.Work[batch].Attempts, attempts...)
 	return nil
@@ -255,7 +256,7 @@ func (r *Row) Settle() Settle {
 // it is not the current one, that is to be written again.
 func (r *Row) MetaWritten(meta vector.Meta) error {
 	if r.Deleted || r.Version == 0 || SameMeta(meta, r.Meta) {
-		return ErrKeep
+		return bus.ErrKeep
 	}
 	r.MetaStale = true
 	r.MetaEpoch++

@@ -1,21 +1,15 @@
 package manifest_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
-	"reflect"
 	"testing"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/internal/golden"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/vector"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // wireRow has every field set.
 func wireRow() manifest.Row {
@@ -40,33 +34,13 @@ func wireRow() manifest.Row {
 // needs a new version.
 func TestWireFormat(t *testing.T) {
 	t.Parallel()
-	golden(t, "row", wireRow())
-	golden(t, "row_least", manifest.Row{V: event.Version})
-	golden(t, "tombstone", manifest.Row{V: event.Version, Deleted: true, State: manifest.State{Version: 9, Job: "j9", Outcome: event.OutcomeDeleted, Removed: 2}})
+	golden.JSON(t, "row", decode, wireRow())
+	golden.JSON(t, "row_least", decode, manifest.Row{V: event.Version})
+	golden.JSON(t, "tombstone", decode, manifest.Row{V: event.Version, Deleted: true, State: manifest.State{Version: 9, Job: "j9", Outcome: event.OutcomeDeleted, Removed: 2}})
 }
 
-func golden(t *testing.T, name string, row manifest.Row) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".json")
-	data, err := json.MarshalIndent(row, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	data = append(data, '\n')
-	if *update {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run with -update)", err)
-	}
-	if !bytes.Equal(data, want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, data, want)
-	}
-	var back manifest.Row
-	if err := json.Unmarshal(want, &back); err != nil || !reflect.DeepEqual(back, row) {
-		t.Errorf("%s: read back (%v)\n%+v\nwant\n%+v", name, err, back, row)
-	}
+func decode(data []byte) (manifest.Row, error) {
+	var row manifest.Row
+	err := json.Unmarshal(data, &row)
+	return row, err
 }

@@ -15,6 +15,7 @@
 package manifest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
@@ -157,18 +158,8 @@ func AddWork(r *event.Receipt, work ...Work) {
 	}
 }
 
-// Readable reports whether a reader who answers to the names may read the
+// readable reports whether a reader who answers to the names may read the
 // document.
-func (r *Row) Readable(readers []string) bool {
-	if len(r.Meta.ACL) == 0 {
-		return true
-	}
-	for _, name := range r.Meta.ACL {
-		for _, reader := range readers {
-			if name == reader {
-				return true
-			}
-		}
-	}
-	return false
+func (r *Row) readable(readers []string) bool {
+	return len(r.Meta.ACL) == 0 || slices.ContainsFunc(r.Meta.ACL, func(name string) bool { return slices.Contains(readers, name) })
 }

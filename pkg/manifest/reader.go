@@ -39,7 +39,7 @@ func (r *Rows) Check(ctx context.Context, scope vector.Scope, readers []string, 
 			}
 			continue
 		}
-		if !row.Readable(readers) {
+		if !row.readable(readers) {
 			continue
 		}
 		hit.Chunk.Meta = row.Meta

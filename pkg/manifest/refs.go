@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -82,7 +81,7 @@ func (refs Refs) MarshalJSON() ([]byte, error) {
 		}
 		start = r.Start
 	}
-	return json.Marshal(base64.StdEncoding.EncodeToString(raw))
+	return json.Marshal(raw)
 }
 
 var errRefs = errors.New("list of chunks is cut off")

@@ -1,13 +1,12 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
-	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -19,112 +18,65 @@ import (
 // Rows reads and changes rows in the bucket bus.BucketDocuments, where a
 // document's key is <tenant>.<collection>.<document>. It is safe for concurrent
 // use.
-type Rows struct {
-	bus *bus.Bus
-	mu  sync.Mutex
-	kv  jetstream.KeyValue // opened once
-}
+type Rows struct{ bus *bus.Bus }
 
 // NewRows returns the rows over b's bucket. It does no I/O.
 func NewRows(b *bus.Bus) *Rows { return &Rows{bus: b} }
 
-// ErrKeep is returned by a change that leaves the row as it is.
-var ErrKeep = errors.New("row is kept")
-
 // Get returns a document's row; a document that was never heard of has an empty
 // one.
 func (r *Rows) Get(ctx context.Context, doc vector.Document) (Row, error) {
-	row, _, err := r.get(ctx, doc)
+	value, err := r.value(ctx, doc)
+	if err != nil {
+		return Row{}, err
+	}
+	row, _, err := value.Get(ctx)
 	return row, err
 }
 
-func (r *Rows) get(ctx context.Context, doc vector.Document) (row Row, revision uint64, err error) {
-	kv, err := r.bucket(ctx)
-	if err != nil {
-		return row, 0, err
-	}
-	entry, err := kv.Get(ctx, key(doc))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return Row{V: event.Version}, 0, nil
-	}
-	if err != nil {
-		return row, 0, unavailable(fmt.Errorf("reading the manifest of document %s: %w", doc.ID, err))
-	}
-	row, err = decode(entry.Value())
-	return row, entry.Revision(), err
-}
-
-// Change applies change to the row by compare-and-set, again on a newer row when
-// another process was faster, and returns the row as it is then. With ErrKeep
-// nothing is written; another error of change is returned.
+// Change changes the row, see [bus.Value.Change].
 func (r *Rows) Change(ctx context.Context, doc vector.Document, change func(*Row) error) (Row, error) {
-	for {
-		row, revision, err := r.get(ctx, doc)
-		if err != nil {
-			return row, err
-		}
-		switch err := change(&row); {
-		case errors.Is(err, ErrKeep):
-			return row, nil
-		case err != nil:
-			return row, err
-		}
-		err = r.put(ctx, doc, row, revision)
-		if err == nil || !bus.IsConflict(err) {
-			return row, err
-		}
+	value, err := r.value(ctx, doc)
+	if err != nil {
+		return Row{}, err
 	}
+	return value.Change(ctx, change)
 }
 
-func (r *Rows) put(ctx context.Context, doc vector.Document, row Row, revision uint64) error {
-	data, err := json.Marshal(row)
-	if err != nil {
-		return fmt.Errorf("encoding the manifest of document %s: %w", doc.ID, err)
-	}
-	kv, err := r.bucket(ctx)
-	if err != nil {
-		return err
-	}
-	if revision == 0 {
-		_, err = kv.Create(ctx, key(doc), data)
-	} else {
-		_, err = kv.Update(ctx, key(doc), data, revision)
-	}
-	if err == nil || bus.IsConflict(err) {
-		return err
-	}
-	return unavailable(fmt.Errorf("writing the manifest of document %s: %w", doc.ID, err))
+func (r *Rows) value(ctx context.Context, doc vector.Document) (bus.Value[Row], error) {
+	kv, err := r.bus.KeyValue(ctx, bus.BucketDocuments)
+	return bus.Value[Row]{KV: kv, Key: key(doc), Name: "the manifest of document " + doc.ID, Decode: decode, None: Row{V: event.Version}}, err
 }
 
 // Forget removes a tombstone; the row of a document that is there is kept.
 func (r *Rows) Forget(ctx context.Context, doc vector.Document) error {
-	row, revision, err := r.get(ctx, doc)
-	if err != nil || revision == 0 || !row.Deleted || row.Pending != nil || row.Unsettled() {
-		return err
-	}
-	kv, err := r.bucket(ctx)
+	value, err := r.value(ctx, doc)
 	if err != nil {
 		return err
 	}
-	err = kv.Purge(ctx, key(doc), jetstream.LastRevision(revision))
+	row, revision, err := value.Get(ctx)
+	if err != nil || revision == 0 || !row.Deleted || row.Pending != nil || row.Unsettled() {
+		return err
+	}
+	err = value.KV.Purge(ctx, value.Key, jetstream.LastRevision(revision))
 	if err == nil || bus.IsConflict(err) {
 		return nil
 	}
-	return unavailable(fmt.Errorf("forgetting document %s: %w", doc.ID, err))
+	return event.Errorf(event.ClassUnavailable, "forgetting document %s: %w", doc.ID, err)
 }
 
 // All walks over the rows of a scope, of which empty fields don't narrow it, in
 // no order. It ends at the first error.
 func (r *Rows) All(ctx context.Context, scope vector.Scope) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		kv, err := r.bucket(ctx)
+		kv, err := r.bus.KeyValue(ctx, bus.BucketDocuments)
 		if err != nil {
 			yield(Entry{}, err)
 			return
 		}
 		watcher, err := kv.Watch(ctx, filter(scope), jetstream.IgnoreDeletes())
 		if err != nil {
-			yield(Entry{}, unavailable(fmt.Errorf("listing the manifest: %w", err)))
+			yield(Entry{}, event.Errorf(event.ClassUnavailable, "listing the manifest: %w", err))
 			return
 		}
 		defer func() {
@@ -141,7 +93,7 @@ func (r *Rows) All(ctx context.Context, scope vector.Scope) iter.Seq2[Entry, err
 				return
 			case kvEntry, open := <-watcher.Updates():
 				if !open {
-					yield(Entry{}, unavailable(errors.New("listing the manifest: the connection was lost")))
+					yield(Entry{}, event.Errorf(event.ClassUnavailable, "listing the manifest: the connection was lost"))
 					return
 				}
 				if kvEntry == nil { // all that was there
@@ -189,28 +141,5 @@ func key(doc vector.Document) string {
 }
 
 func filter(scope vector.Scope) string {
-	part := func(s string) string {
-		if s == "" {
-			return "*"
-		}
-		return s
-	}
-	return part(scope.Tenant) + "." + part(scope.Collection) + ".*"
-}
-
-func (r *Rows) bucket(ctx context.Context) (jetstream.KeyValue, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.kv != nil {
-		return r.kv, nil
-	}
-	kv, err := r.bus.KeyValue(ctx, bus.BucketDocuments)
-	if err == nil {
-		r.kv = kv
-	}
-	return kv, err
-}
-
-func unavailable(err error) error {
-	return &event.Error{Class: event.ClassUnavailable, Message: err.Error(), Err: err}
+	return cmp.Or(scope.Tenant, "*") + "." + cmp.Or(scope.Collection, "*") + ".*"
 }

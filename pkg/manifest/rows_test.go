@@ -175,7 +175,7 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := errors.New("wrong")
-	for give, want := range map[error]error{manifest.ErrKeep: nil, fmt.Errorf("so: %w", manifest.ErrKeep): nil, wrong: wrong} {
+	for give, want := range map[error]error{bus.ErrKeep: nil, fmt.Errorf("so: %w", bus.ErrKeep): nil, wrong: wrong} {
 		for _, d := range []vector.Document{doc, document("acme", "docs", "unknown")} {
 			_, err := rows.Change(t.Context(), d, func(r *manifest.Row) error {
 				r.Version = 9

@@ -6,13 +6,11 @@
 package migration
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
@@ -78,10 +76,7 @@ type State struct {
 // Models lists the models whose indexes are written, the one in force first.
 // otherwise is in force when nothing was ever migrated.
 func (s *State) Models(otherwise string) []string {
-	models := []string{otherwise}
-	if s.Model != "" {
-		models[0] = s.Model
-	}
+	models := []string{cmp.Or(s.Model, otherwise)}
 	switch s.Phase {
 	case Filling, Comparing, Refused, Switched, Back:
 		if s.Also != "" && s.Also != models[0] {
@@ -99,9 +94,6 @@ func (s *State) Working() bool {
 // key is that of the record.
 const key = "embedding"
 
-// ErrKeep is returned by a change that leaves the record as it is.
-var ErrKeep = errors.New("record is kept")
-
 // Record reads and changes the record.
 type Record struct{ bus *bus.Bus }
 
@@ -110,25 +102,26 @@ func New(b *bus.Bus) *Record { return &Record{bus: b} }
 
 // Get returns the record, an empty one when nothing was ever migrated.
 func (r *Record) Get(ctx context.Context) (State, error) {
-	s, _, err := r.get(ctx)
+	value, err := r.value(ctx)
+	if err != nil {
+		return value.None, err
+	}
+	s, _, err := value.Get(ctx)
 	return s, err
 }
 
-func (r *Record) get(ctx context.Context) (State, uint64, error) {
-	s := State{V: event.Version}
+// Change changes the record, see [bus.Value.Change].
+func (r *Record) Change(ctx context.Context, change func(*State) error) (State, error) {
+	value, err := r.value(ctx)
+	if err != nil {
+		return value.None, err
+	}
+	return value.Change(ctx, change)
+}
+
+func (r *Record) value(ctx context.Context) (bus.Value[State], error) {
 	kv, err := r.bus.KeyValue(ctx, bus.BucketConfig)
-	if err != nil {
-		return s, 0, err
-	}
-	entry, err := kv.Get(ctx, key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return s, 0, nil
-	}
-	if err != nil {
-		return s, 0, unavailable(fmt.Errorf("reading the embedding model in force: %w", err))
-	}
-	s, err = decode(entry.Value())
-	return s, entry.Revision(), err
+	return bus.Value[State]{KV: kv, Key: key, Name: "the embedding model in force", Decode: decode, None: State{V: event.Version}}, err
 }
 
 func decode(data []byte) (State, error) {
@@ -142,48 +135,6 @@ func decode(data []byte) (State, error) {
 	return s, nil
 }
 
-// Change applies change by compare-and-set, again on a newer record when another
-// process was faster, and returns the record as it is then. With ErrKeep nothing
-// is written; another error of change is returned.
-func (r *Record) Change(ctx context.Context, change func(*State) error) (State, error) {
-	for {
-		s, revision, err := r.get(ctx)
-		if err != nil {
-			return s, err
-		}
-		switch err := change(&s); {
-		case errors.Is(err, ErrKeep):
-			return s, nil
-		case err != nil:
-			return s, err
-		}
-		err = r.put(ctx, &s, revision)
-		if err == nil || !bus.IsConflict(err) {
-			return s, err
-		}
-	}
-}
-
-func (r *Record) put(ctx context.Context, s *State, revision uint64) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encoding the embedding model in force: %w", err)
-	}
-	kv, err := r.bus.KeyValue(ctx, bus.BucketConfig)
-	if err != nil {
-		return err
-	}
-	if revision == 0 {
-		_, err = kv.Create(ctx, key, data)
-	} else {
-		_, err = kv.Update(ctx, key, data, revision)
-	}
-	if err == nil || bus.IsConflict(err) {
-		return err
-	}
-	return unavailable(fmt.Errorf("writing the embedding model in force: %w", err))
-}
-
 // Watch calls changed with the record as it is and at every change, until ctx
 // ends.
 func (r *Record) Watch(ctx context.Context, changed func(State)) error {
@@ -193,7 +144,7 @@ func (r *Record) Watch(ctx context.Context, changed func(State)) error {
 	}
 	watcher, err := kv.Watch(ctx, key)
 	if err != nil {
-		return unavailable(fmt.Errorf("watching the embedding model in force: %w", err))
+		return event.Errorf(event.ClassUnavailable, "watching the embedding model in force: %w", err)
 	}
 	defer watcher.Stop() //nolint:errcheck // the connection may be gone
 	heard := false
@@ -203,7 +154,7 @@ func (r *Record) Watch(ctx context.Context, changed func(State)) error {
 			return nil
 		case entry, open := <-watcher.Updates():
 			if !open {
-				return unavailable(errors.New("watching the embedding model in force: the connection was lost"))
+				return event.Errorf(event.ClassUnavailable, "watching the embedding model in force: the connection was lost")
 			}
 			if entry == nil { // all that was there
 				if !heard {
@@ -219,8 +170,4 @@ func (r *Record) Watch(ctx context.Context, changed func(State)) error {
 			changed(s)
 		}
 	}
-}
-
-func unavailable(err error) error {
-	return &event.Error{Class: event.ClassUnavailable, Message: err.Error(), Err: err}
 }

@@ -49,7 +49,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("another process reads %+v, want %+v", got, s)
 	}
 	refused := event.Invalid("x", "y", "z")
-	for give, want := range map[error]error{migration.ErrKeep: nil, fmt.Errorf("so: %w", migration.ErrKeep): nil, refused: refused} {
+	for give, want := range map[error]error{bus.ErrKeep: nil, fmt.Errorf("so: %w", bus.ErrKeep): nil, refused: refused} {
 		_, err := r.Change(t.Context(), func(s *migration.State) error {
 			s.Model = "wrong"
 			return give

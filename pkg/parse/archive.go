@@ -44,6 +44,16 @@ func (w *work) openArchive(data []byte) (*archive, error) {
 	return a, nil
 }
 
+// openDocument opens the archive of a document and reads its properties.
+func (w *work) openDocument(ctx context.Context, data []byte, properties string) (*archive, content, error) {
+	var c content
+	a, err := w.openArchive(data)
+	if err == nil {
+		err = a.properties(ctx, &c, properties)
+	}
+	return a, c, err
+}
+
 // has reports whether a file is there.
 func (a *archive) has(name string) bool { return a.files[name] != nil }
 
@@ -55,7 +65,7 @@ func (a *archive) open(ctx context.Context, name string) (io.ReadCloser, error) 
 	}
 	rc, err := f.Open()
 	if err != nil {
-		return nil, broken(err, "file "+cutText(name)+" of the archive")
+		return nil, brokenFile(err, name)
 	}
 	return struct {
 		io.Reader
@@ -65,16 +75,27 @@ func (a *archive) open(ctx context.Context, name string) (io.ReadCloser, error) 
 
 // read returns all of a file.
 func (a *archive) read(ctx context.Context, name string) ([]byte, error) {
+	var b bytes.Buffer
+	err := a.copy(ctx, name, &b)
+	return b.Bytes(), err
+}
+
+// copy writes all of a file to dst.
+func (a *archive) copy(ctx context.Context, name string, dst io.Writer) error {
 	rc, err := a.open(ctx, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = rc.Close() }()
-	data, err := io.ReadAll(rc)
-	if err != nil {
-		return nil, broken(err, "file "+cutText(name)+" of the archive")
+	if _, err := io.Copy(dst, rc); err != nil {
+		return brokenFile(err, name)
 	}
-	return data, nil
+	return nil
+}
+
+// brokenFile is the error of a file of an archive.
+func brokenFile(cause error, name string) error {
+	return broken(cause, "file "+cutText(name)+" of the archive")
 }
 
 // xml calls visit with every start tag, end tag and text of an XML file.
@@ -92,7 +113,7 @@ func (a *archive) xml(ctx context.Context, name string, visit func(xml.Token) er
 			return nil
 		}
 		if err != nil {
-			return broken(err, "file "+cutText(name)+" of the archive")
+			return brokenFile(err, name)
 		}
 		switch t.(type) {
 		case xml.StartElement:
@@ -101,7 +122,7 @@ func (a *archive) xml(ctx context.Context, name string, visit func(xml.Token) er
 			depth--
 		}
 		if depth > maxXMLDepth {
-			return broken(fmt.Errorf("its elements are nested deeper than %d", maxXMLDepth), "file "+cutText(name)+" of the archive")
+			return brokenFile(fmt.Errorf("its elements are nested deeper than %d", maxXMLDepth), name)
 		}
 		if err := visit(t); err != nil {
 			return err
@@ -135,6 +156,28 @@ func limitTags(r io.Reader) io.Reader {
 		}
 		return n, err
 	})
+}
+
+// shown calls visit with what is outside of the elements that left reports.
+func shown(left func(xml.StartElement) bool, visit func(xml.Token) error) func(xml.Token) error {
+	open := 0 // elements within one that is left out, itself included
+	return func(t xml.Token) error {
+		switch t := t.(type) {
+		case xml.StartElement:
+			if open > 0 || left(t) {
+				open++
+			}
+		case xml.EndElement:
+			if open > 0 {
+				open--
+				return nil
+			}
+		}
+		if open > 0 {
+			return nil
+		}
+		return visit(t)
+	}
 }
 
 // relations returns the targets of the relations of a part of an Office file

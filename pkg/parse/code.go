@@ -1,16 +1,18 @@
 package parse
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
-// codeBlocks cuts source or data into Code blocks: before every line that
-// starts says begins something new. blank tells it that the line above is
-// blank.
-func codeBlocks(text string, starts func(line string, blank bool) bool) []Block {
+// lineBlocks cuts text into blocks of a kind: before every line that starts says
+// begins something new. blank tells it that the line above is blank.
+func lineBlocks(text string, kind Kind, starts func(line string, blank bool) bool) []Block {
 	var out []Block
 	start, end, blank := -1, 0, true
 	flush := func() {
 		if start >= 0 {
-			out = append(out, Block{Kind: Code, Start: start, End: end})
+			out = append(out, Block{Kind: kind, Start: start, End: end})
 		}
 	}
 	for pos := 0; pos < len(text); {
@@ -32,6 +34,14 @@ func codeBlocks(text string, starts func(line string, blank bool) bool) []Block 
 	flush()
 	return out
 }
+
+// trimmedLen returns the length of s without the white space at its end.
+func trimmedLen(s string) int {
+	return len(strings.TrimRightFunc(s, unicode.IsSpace))
+}
+
+// startsParagraph reports whether a line of plain text begins a paragraph.
+func startsParagraph(_ string, blank bool) bool { return blank }
 
 // startsDeclaration reports whether a line of source code begins a top-level
 // declaration: it isn't indented, follows a blank line and closes nothing.

@@ -1,43 +1,28 @@
 package parse_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/parse"
-	"github.com/weir-dev/weir/pkg/parse/parsetest"
 	"github.com/weir-dev/weir/pkg/parse/pdfium"
 )
-
-// dataDir returns the shared test data (WEIR_DATA or its usual place beside the
-// repository). Without it the test is skipped, in CI failed.
-func dataDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("WEIR_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("test data missing in CI: %v", err)
-		}
-		t.Skipf("SKIPPED, NOT TESTED: no test data (set WEIR_DATA): %v", err)
-	}
-	return dir
-}
 
 // files returns the regular files under a folder of the test data.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	var out []string
-	err := filepath.WalkDir(filepath.Join(dataDir(t), dir), func(file string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dataset.Path(t, dir), func(file string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			out = append(out, file)
 		}
@@ -241,14 +226,11 @@ func TestGrowth(t *testing.T) {
 			continue // too large times ten, or all start-up
 		}
 		in := parse.Input{Name: filepath.Base(f), Data: data}
-		one := parsetest.Measure(t.Context(), in)
-		in, err = parsetest.Repeat(in, 10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ten := parsetest.Measure(t.Context(), in)
-		if float64(ten.Allocated) > 16*float64(one.Allocated) {
-			t.Errorf("%s: %d bytes allocated, %d for ten times the input", in.Name, one.Allocated, ten.Allocated)
+		one := measure(t.Context(), in)
+		in.Data = bytes.Repeat(in.Data, 10)
+		ten := measure(t.Context(), in)
+		if float64(ten.allocated) > 16*float64(one.allocated) {
+			t.Errorf("%s: %d bytes allocated, %d for ten times the input", in.Name, one.allocated, ten.allocated)
 		}
 	}
 }
@@ -267,39 +249,49 @@ func TestHostileHTML(t *testing.T) {
 		"scripts":    strings.Repeat("a<script></script>", 30_000),
 		"attributes": "<p " + strings.Repeat("a=b ", 400_000) + ">x",
 	} {
-		cost := parsetest.Measure(t.Context(), parse.Input{Name: "a.html", Data: []byte(page)})
-		if cost.Err != nil {
-			t.Errorf("%s: %v", name, cost.Err)
+		cost := measure(t.Context(), parse.Input{Name: "a.html", Data: []byte(page)})
+		if cost.err != nil {
+			t.Errorf("%s: %v", name, cost.err)
 		}
-		if perByte := cost.Allocated / uint64(len(page)); perByte > 2000 {
+		if perByte := cost.allocated / uint64(len(page)); perByte > 2000 {
 			t.Errorf("%s: %d bytes allocated for each byte", name, perByte)
 		}
 	}
 }
 
-// BenchmarkUgly reads each of the ugly files once and ten times as long.
-func BenchmarkUgly(b *testing.B) {
-	dir := os.Getenv("WEIR_DATA")
-	names, _ := filepath.Glob(filepath.Join(dir, "rag/ugly/*"))
-	if dir == "" || len(names) == 0 {
-		b.Skip("SKIPPED, NOT MEASURED: no test data (set WEIR_DATA)")
-	}
-	for _, f := range names {
-		data, err := os.ReadFile(f)
-		if err != nil {
-			b.Fatal(err)
+// TestHostilePieces checks that text in many pieces costs no more for each piece
+// the more there are.
+func TestHostilePieces(t *testing.T) {
+	long := strings.Repeat("long text ", 10_000)
+	word := `<w:p><w:r><w:t>` + long + `</w:t></w:r>` + strings.Repeat(`<w:p></w:p>`, 2000) + `</w:p>`
+	office := `<text:p>` + long + strings.Repeat(`<text:p></text:p>`, 2000) + `</text:p>`
+	pages := fakePDF{pages: []string{strings.Repeat("some words at the end of a long-\nline and ", 4000)}}
+	for _, in := range []parse.Input{
+		{Name: "a.docx", Data: docxOf(t, word)},
+		{Name: "a.odt", Data: odfOf(t, "text", "<office:text>"+office+"</office:text>")},
+		{Name: "a.pdf", Data: []byte("%PDF-1.7"), PDF: pages},
+	} {
+		cost := measure(t.Context(), in)
+		if cost.err != nil {
+			t.Errorf("%s: %v", in.Name, cost.err)
 		}
-		for _, n := range []int{1, 10} {
-			in, err := parsetest.Repeat(parse.Input{Name: filepath.Base(f), Data: data}, n)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Run(fmt.Sprintf("%s/x%d", filepath.Base(f), n), func(b *testing.B) {
-				b.SetBytes(int64(len(in.Data)))
-				for b.Loop() {
-					_, _ = parse.Parse(b.Context(), in) // a refusal costs too
-				}
-			})
+		if cost.allocated > 32<<20 {
+			t.Errorf("%s: %d MB allocated", in.Name, cost.allocated>>20)
 		}
 	}
+}
+
+// cost is what one call of parse.Parse took.
+type cost struct {
+	allocated uint64 // bytes, of the whole process meanwhile
+	err       error  // a refusal has its cost too
+}
+
+// measure parses in once. Run nothing beside it.
+func measure(ctx context.Context, in parse.Input) cost {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := parse.Parse(ctx, in)
+	runtime.ReadMemStats(&after)
+	return cost{allocated: after.TotalAlloc - before.TotalAlloc, err: err}
 }

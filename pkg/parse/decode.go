@@ -90,8 +90,8 @@ func decode(data []byte, declared string) (text string, replaced int, err error)
 	if n := countControls(text); n > maxReplaced && n > len(text)/200 {
 		return "", 0, event.Invalid(field, hint, "content is binary: %d control characters in %d bytes", n, len(data))
 	}
-	if !utf8.ValidString(text) {
-		text = replaceInvalid(text)
+	if replaced > 0 { // Map writes U+FFFD for each invalid byte
+		text = strings.Map(func(r rune) rune { return r }, text)
 	}
 	return normaliseLines(text), replaced, nil
 }
@@ -262,16 +262,6 @@ func countControls(s string) int {
 		}
 	}
 	return n
-}
-
-// replaceInvalid replaces every invalid byte of s by U+FFFD.
-func replaceInvalid(s string) string {
-	var b strings.Builder
-	b.Grow(len(s) + 3*maxReplaced)
-	for _, r := range s {
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // normaliseLines makes CRLF and lone CR into LF.

@@ -1,23 +1,17 @@
 package parse
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"strconv"
 	"strings"
 )
 
-// maxTables is how deep tables in tables are followed; deeper ones are text.
-const maxTables = 4
-
 // readDocx reads a Word document: headings by style, lists, tables, footnotes.
 func (w *work) readDocx(ctx context.Context, data []byte) (content, error) {
-	a, err := w.openArchive(data)
+	a, c, err := w.openDocument(ctx, data, "docProps/core.xml")
 	if err != nil {
-		return content{}, err
-	}
-	var c content
-	if err := a.properties(ctx, &c, "docProps/core.xml"); err != nil {
 		return content{}, err
 	}
 	d := docx{levels: map[string]int{}, lists: map[string]int{}}
@@ -28,7 +22,7 @@ func (w *work) readDocx(ctx context.Context, data []byte) (content, error) {
 		if name != "word/document.xml" && !a.has(name) {
 			continue
 		}
-		if err := a.xml(ctx, name, d.visit); err != nil {
+		if err := a.xml(ctx, name, shown(skipped, d.visit)); err != nil {
 			return content{}, err
 		}
 	}
@@ -56,9 +50,7 @@ func (d *docx) readStyles(ctx context.Context, a *archive) error {
 		case "name":
 			d.namedStyle(id, strings.ToLower(xmlAttr(e, "val")))
 		case "outlineLvl":
-			if l, err := strconv.Atoi(xmlAttr(e, "val")); err == nil && l >= 0 && l < 6 && d.levels[id] == 0 {
-				d.levels[id] = l + 1
-			}
+			d.levels[id] = cmp.Or(d.levels[id], outlineLevel(e))
 		}
 		return nil
 	})
@@ -79,14 +71,23 @@ func (d *docx) namedStyle(id, name string) {
 	}
 }
 
+// outlineLevel returns a heading level from 1 to 6, 0 for text.
+func outlineLevel(e xml.StartElement) int {
+	if l, err := strconv.Atoi(xmlAttr(e, "val")); err == nil && l >= 0 && l < 6 {
+		return l + 1
+	}
+	return 0
+}
+
 // headingName returns the level of a built-in heading style, whose name is
 // English in every language of Word; 0 if name is none.
 func headingName(name string) int {
 	if name == "title" {
 		return 1
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(name, "heading "))
-	if err != nil || n < 1 || !strings.HasPrefix(name, "heading ") {
+	number, ok := strings.CutPrefix(name, "heading ")
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil || n < 1 {
 		return 0
 	}
 	return min(n, 6)
@@ -98,40 +99,24 @@ type docx struct {
 	levels map[string]int // heading levels of styles
 	lists  map[string]int // list depths of styles, from 1
 
-	text   strings.Builder // of the open paragraph
-	open   []string        // text of the paragraphs around it (text boxes)
-	level  int             // heading level of the paragraph
-	list   int             // its list depth, -1 for no list
-	run    bool            // in the text of a run
-	vanish bool            // the run is hidden
-	skip   int             // open elements within one that is left out
-	tables []docxTable     // open tables, innermost last
-	deep   int             // tables open beyond maxTables
-}
-
-// docxTable is a table being read.
-type docxTable struct {
-	rows [][]string
-	cell strings.Builder
+	text   []byte   // of the open paragraph
+	open   [][]byte // text of the paragraphs around it (text boxes)
+	level  int      // heading level of the paragraph
+	list   int      // its list depth, -1 for no list
+	run    bool     // in the text of a run
+	vanish bool     // the run is hidden
+	tables tables
 }
 
 func (d *docx) visit(t xml.Token) error {
 	switch t := t.(type) {
 	case xml.StartElement:
-		if d.skip > 0 || skipped(t.Name.Local) {
-			d.skip++
-			return nil
-		}
 		d.start(t)
 	case xml.EndElement:
-		if d.skip > 0 {
-			d.skip--
-			return nil
-		}
 		d.end(t.Name.Local)
 	case xml.CharData:
-		if d.run && !d.vanish && d.skip == 0 {
-			d.text.Write(t)
+		if d.run && !d.vanish {
+			d.text = append(d.text, t...)
 		}
 	}
 	return nil
@@ -139,8 +124,8 @@ func (d *docx) visit(t xml.Token) error {
 
 // skipped reports elements that are left out: the copy of a drawing for old
 // readers, text moved away, and the separators among the footnotes.
-func skipped(local string) bool {
-	switch local {
+func skipped(e xml.StartElement) bool {
+	switch e.Name.Local {
 	case "Fallback", "moveFrom", "del", "separator", "continuationSeparator":
 		return true
 	}
@@ -150,18 +135,15 @@ func skipped(local string) bool {
 func (d *docx) start(e xml.StartElement) {
 	switch e.Name.Local {
 	case "p":
-		if d.text.Len() > 0 && len(d.open) < maxTables {
-			d.open = append(d.open, d.text.String())
-			d.text.Reset()
+		if len(d.text) > 0 && len(d.open) < maxTables {
+			d.open, d.text = append(d.open, d.text), nil
 		}
 		d.level, d.list = 0, -1
 	case "pStyle":
 		d.level = d.levels[xmlAttr(e, "val")]
 		d.list = d.lists[xmlAttr(e, "val")] - 1
 	case "outlineLvl":
-		if l, err := strconv.Atoi(xmlAttr(e, "val")); err == nil && l >= 0 && l < 6 && d.level == 0 {
-			d.level = l + 1
-		}
+		d.level = cmp.Or(d.level, outlineLevel(e))
 	case "numPr":
 		d.list = max(d.list, 0)
 	case "ilvl":
@@ -173,26 +155,18 @@ func (d *docx) start(e xml.StartElement) {
 	case "t":
 		d.run = true
 	case "tab":
-		d.text.WriteByte(' ')
+		d.text = append(d.text, ' ')
 	case "br", "cr":
-		d.text.WriteByte('\n')
+		d.text = append(d.text, '\n')
 	case "noBreakHyphen":
-		d.text.WriteByte('-')
+		d.text = append(d.text, '-')
 	case "tbl":
-		d.openTable()
+		d.tables.begin()
 	case "tr":
-		if n := len(d.tables); n > 0 && d.deep == 0 {
-			d.tables[n-1].rows = append(d.tables[n-1].rows, nil)
+		if t := d.tables.top(); t != nil && d.tables.deep == 0 {
+			t.rows = append(t.rows, nil)
 		}
 	}
-}
-
-func (d *docx) openTable() {
-	if len(d.tables) == maxTables {
-		d.deep++
-		return
-	}
-	d.tables = append(d.tables, docxTable{})
 }
 
 func (d *docx) end(local string) {
@@ -204,57 +178,38 @@ func (d *docx) end(local string) {
 	case "tc":
 		d.endCell()
 	case "tbl":
-		d.endTable()
+		d.tables.end(&d.out)
 	}
 }
 
 func (d *docx) endParagraph() {
-	s := strings.TrimSpace(d.text.String())
-	d.text.Reset()
+	s := strings.TrimSpace(string(d.text))
+	d.text = d.text[:0]
 	if n := len(d.open); n > 0 {
-		d.text.WriteString(d.open[n-1])
-		d.open = d.open[:n-1]
+		d.text, d.open = d.open[n-1], d.open[:n-1]
 	}
 	level, list := d.level, d.list
 	d.level, d.list = 0, -1
-	switch n := len(d.tables); {
+	switch t := d.tables.top(); {
 	case s == "":
-	case n > 0:
-		d.tables[n-1].cell.WriteString(s + "\n")
+	case t != nil:
+		t.cell = append(t.cell, s+"\n"...)
 	case level > 0:
 		d.out.heading(level, s)
 	case list >= 0:
-		d.out.item(list, 0, s)
+		d.out.item(list, s)
 	default:
 		d.out.paragraph(s)
 	}
 }
 
 func (d *docx) endCell() {
-	n := len(d.tables)
-	if n == 0 || d.deep > 0 {
+	t := d.tables.top()
+	if t == nil || d.tables.deep > 0 {
 		return
 	}
-	t := &d.tables[n-1]
 	if last := len(t.rows) - 1; last >= 0 {
-		t.rows[last] = append(t.rows[last], t.cell.String())
+		t.rows[last] = append(t.rows[last], string(t.cell))
 	}
-	t.cell.Reset()
-}
-
-func (d *docx) endTable() {
-	n := len(d.tables)
-	if d.deep > 0 || n == 0 {
-		d.deep = max(d.deep-1, 0)
-		return
-	}
-	rows := d.tables[n-1].rows
-	d.tables = d.tables[:n-1]
-	if n == 1 {
-		d.out.table(rows)
-		return
-	}
-	for _, row := range rows {
-		d.tables[n-2].cell.WriteString(strings.Join(row, " ") + "\n")
-	}
+	t.cell = t.cell[:0]
 }

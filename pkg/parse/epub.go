@@ -41,7 +41,11 @@ func (w *work) readEPUB(ctx context.Context, data []byte) (content, error) {
 		if err != nil {
 			return content{}, err
 		}
-		md, _, err := chapterMarkdown(ctx, data)
+		text, _, err := decode(data, declaredCharset(htmlFile, Input{Data: data}))
+		if err != nil {
+			return content{}, broken(err, "chapter "+cutText(name))
+		}
+		md, err := wholePage(ctx, text)
 		if err != nil {
 			return content{}, broken(err, "chapter "+cutText(name))
 		}

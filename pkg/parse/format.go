@@ -185,7 +185,7 @@ func formatOfType(declared string) format {
 // show it, and a text that claims to be one is read as text.
 func (f format) binary() bool {
 	switch f {
-	case odtFile, odsFile, odpFile, epubFile, docxFile, pptxFile, xlsxFile, pdfFile, gzipFile:
+	case odtFile, odsFile, odpFile, epubFile, docxFile, pptxFile, xlsxFile, pdfFile:
 		return true
 	}
 	return false
@@ -346,7 +346,7 @@ func Reads(name string) bool {
 // in, but for its encoding: what is not, was made Markdown.
 func KeepsText(mediaType string) bool {
 	switch f := format(mediaType); f {
-	case markdown, plain, jsonFile, ndjsonFile, yamlFile, tomlFile, xmlFile, rstFile, orgFile:
+	case markdown, plain, jsonFile, ndjsonFile, yamlFile, tomlFile, xmlFile:
 		return true
 	default:
 		return strings.HasPrefix(mediaType, "text/x-")

@@ -38,7 +38,7 @@ func (w *work) readHTML(ctx context.Context, in Input) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	c := content{replaced: replaced, mediaType: string(htmlFile)}
+	c := content{replaced: replaced}
 	root := htmlTree(text)
 	if root == nil {
 		c.text, c.title = looseText(text)
@@ -89,23 +89,17 @@ func longTag(text string) bool {
 	}
 }
 
-// chapterMarkdown returns all of a page as Markdown, and its title.
-func chapterMarkdown(ctx context.Context, data []byte) (md, title string, err error) {
-	text, _, err := decode(data, declaredCharset(htmlFile, Input{Data: data}))
-	if err != nil {
-		return "", "", err
-	}
+// wholePage returns all of a page as Markdown.
+func wholePage(ctx context.Context, text string) (string, error) {
 	root := htmlTree(text)
 	if root == nil {
-		text, title = looseText(text)
+		text, _ = looseText(text)
 		var m writer
 		m.paragraph(text)
-		return m.b.String(), title, nil
+		return m.b.String(), nil
 	}
-	title = elementText(find(root, atom.Title))
 	tidy(root, 0, 0)
-	md, err = nodeMarkdown(ctx, root)
-	return md, title, err
+	return nodeMarkdown(ctx, root)
 }
 
 // pageMarkdown returns the main part of a tidy page as Markdown, or all of its
@@ -133,7 +127,7 @@ func isMainPart(article, page *html.Node) bool {
 // nodeMarkdown converts a tree to Markdown, links to their text. It changes the
 // tree.
 func nodeMarkdown(ctx context.Context, n *html.Node) (string, error) {
-	simplify(n, false)
+	simplify(n, false, strings.NewReplacer("<", string(lessMark), ">", string(greaterMark), string(lessMark), "", string(greaterMark), ""))
 	conv := converter.NewConverter(converter.WithPlugins(
 		base.NewBasePlugin(),
 		commonmark.NewCommonmarkPlugin(),
@@ -153,19 +147,19 @@ const (
 	greaterMark = '\uFDD1'
 )
 
-// simplify makes links their text and hides the angle brackets of text that
-// isn't code.
-func simplify(n *html.Node, code bool) {
+// simplify makes links their text and, by hide, hides the angle brackets of text
+// that isn't code.
+func simplify(n *html.Node, code bool, hide *strings.Replacer) {
 	switch {
 	case n.Type == html.TextNode && !code && strings.ContainsAny(n.Data, "<>\uFDD0\uFDD1"):
-		n.Data = strings.NewReplacer("<", string(lessMark), ">", string(greaterMark), string(lessMark), "", string(greaterMark), "").Replace(n.Data)
+		n.Data = hide.Replace(n.Data)
 	case n.DataAtom == atom.A:
 		n.DataAtom, n.Data, n.Attr = atom.Span, "span", nil
 	case n.DataAtom == atom.Pre, n.DataAtom == atom.Code, n.DataAtom == atom.Kbd, n.DataAtom == atom.Samp, n.DataAtom == atom.Tt:
 		code = true
 	}
 	for c := range n.ChildNodes() {
-		simplify(c, code)
+		simplify(c, code, hide)
 	}
 }
 

@@ -140,10 +140,6 @@ func asError(ctx context.Context, err error) *event.Error {
 		return &event.Error{Class: e.Class, Field: field, Err: cause,
 			Message: "reading stopped: " + cause.Error(), Hint: "allow more time or send a smaller document"}
 	}
-	var e *event.Error
-	if errors.As(err, &e) {
-		return e
-	}
 	return broken(err, "document")
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/mail"
 	"net/textproto"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/html/charset"
 
@@ -90,7 +91,7 @@ func headerText(s string) string {
 	if err != nil {
 		out = s
 	}
-	if countInvalid([]byte(out)) > 0 {
+	if !utf8.ValidString(out) {
 		out, _ = decodeBytes([]byte(out), "")
 	}
 	return out
@@ -105,30 +106,35 @@ func (r *mailReader) entity(ctx context.Context, h textproto.MIMEHeader, body io
 		return err
 	}
 	mt, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || mt == "" {
+	if err != nil {
 		mt = "text/plain"
 	}
 	body = transferDecoder(h, body)
-	switch {
-	case strings.HasPrefix(mt, "multipart/") && params["boundary"] != "":
-		return r.nested(func() error { return r.multipart(ctx, mt, multipart.NewReader(body, params["boundary"])) })
-	case mt == "message/rfc822":
-		return r.nested(func() error { return r.message(ctx, body, nil) })
+	parts := strings.HasPrefix(mt, "multipart/") && params["boundary"] != ""
+	if !parts && mt != "message/rfc822" {
+		data, err := r.readAll(ctx, body)
+		if err != nil {
+			return err
+		}
+		return r.leaf(ctx, h, mt, data)
 	}
-	data, err := io.ReadAll(r.w.unpack(ctx, body))
-	if err != nil && !truncated(err) {
-		return broken(err, "e-mail")
-	}
-	return r.leaf(ctx, h, mt, data)
-}
-
-// nested runs read one level deeper.
-func (r *mailReader) nested(read func() error) error {
 	if err := r.w.deeper(); err != nil {
 		return err
 	}
 	defer r.w.up()
-	return read()
+	if parts {
+		return r.multipart(ctx, mt, multipart.NewReader(body, params["boundary"]))
+	}
+	return r.message(ctx, body, nil)
+}
+
+// readAll reads a body, as much of it as there is.
+func (r *mailReader) readAll(ctx context.Context, body io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(r.w.unpack(ctx, body))
+	if err != nil && !truncated(err) {
+		return nil, broken(err, "e-mail")
+	}
+	return data, nil
 }
 
 // truncated reports errors after which what was read is still of use: parts
@@ -171,9 +177,9 @@ func (r *mailReader) multipart(ctx context.Context, mt string, mr *multipart.Rea
 			}
 			continue
 		}
-		data, err := io.ReadAll(r.w.unpack(ctx, p))
-		if err != nil && !truncated(err) {
-			return broken(err, "e-mail")
+		data, err := r.readAll(ctx, p)
+		if err != nil {
+			return err
 		}
 		best.offer(p.Header, data)
 	}
@@ -228,14 +234,7 @@ func (r *mailReader) leaf(ctx context.Context, h textproto.MIMEHeader, mt string
 		r.out.paragraph(text)
 		return nil
 	}
-	root := htmlTree(text)
-	if root == nil {
-		text, _ = looseText(text)
-		r.out.paragraph(text)
-		return nil
-	}
-	tidy(root, 0, 0)
-	md, err := nodeMarkdown(ctx, root)
+	md, err := wholePage(ctx, text)
 	r.out.markdown(md)
 	return err
 }
@@ -301,16 +300,16 @@ func (r *mailReader) attachment(ctx context.Context, at attachment) error {
 func (m *writer) embed(c content) {
 	switch c.style {
 	case styleMarkdown:
-		m.markdown(demote(c.text, 2))
+		m.markdown(demote(c.text))
 	case stylePlain:
 		m.paragraph(c.text)
 	default:
-		m.code("", c.text)
+		m.code(c.text)
 	}
 }
 
-// demote lowers the headings "#" of Markdown by levels.
-func demote(md string, levels int) string {
+// demote lowers the headings "#" of Markdown by two levels.
+func demote(md string) string {
 	var b strings.Builder
 	fence := ""
 	for line := range strings.Lines(md) {
@@ -324,7 +323,7 @@ func demote(md string, levels int) string {
 			fence = body[:len(body)-len(strings.TrimLeft(body, body[:1]))]
 		case len(line) == len(body) && body[0] == '#' && isMarkup(strings.TrimRight(body, "\n")):
 			have := len(body) - len(strings.TrimLeft(body, "#"))
-			b.WriteString(strings.Repeat("#", min(levels, 6-have)))
+			b.WriteString(strings.Repeat("#", min(2, 6-have)))
 		}
 		b.WriteString(line)
 	}

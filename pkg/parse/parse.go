@@ -164,13 +164,13 @@ func (c *content) document(ctx context.Context, name string, limits Limits) (Doc
 	doc := Document{Title: cutText(oneLine(c.title)), Text: c.text, Pages: c.pages, Meta: c.meta, MediaType: c.mediaType, Replaced: c.replaced}
 	switch c.style {
 	case stylePlain:
-		doc.Blocks = plainBlocks(c.text)
+		doc.Blocks = lineBlocks(c.text, Paragraph, startsParagraph)
 	case styleCode:
-		doc.Blocks = codeBlocks(c.text, startsDeclaration)
+		doc.Blocks = lineBlocks(c.text, Code, startsDeclaration)
 	case styleKeys:
-		doc.Blocks = codeBlocks(c.text, memberStart(0))
+		doc.Blocks = lineBlocks(c.text, Code, memberStart(0))
 	case styleTree:
-		doc.Blocks = codeBlocks(c.text, memberStart(leastIndent(c.text)))
+		doc.Blocks = lineBlocks(c.text, Code, memberStart(leastIndent(c.text)))
 	default:
 		if n := strings.Count(c.text, "\n"); n > maxLines {
 			return Document{}, tooLarge(nil, "document has %d lines of Markdown, the limit is %d", n, maxLines)

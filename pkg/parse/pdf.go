@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -19,7 +20,7 @@ func (w *work) readPDF(ctx context.Context, data []byte) (content, error) {
 	if err != nil {
 		return content{}, pdfError(err)
 	}
-	c := content{mediaType: string(pdfFile)}
+	var c content
 	j := joiner{words: wordsOf(pages)}
 	for i, text := range pages {
 		if err := ctx.Err(); err != nil {
@@ -53,7 +54,7 @@ func pdfError(err error) error {
 type joiner struct {
 	out   writer
 	pages []Page
-	para  strings.Builder // the open paragraph
+	para  []byte          // the open paragraph
 	from  int             // the page it begins on
 	last  string          // its last line
 	words map[string]bool // words of the document, in small letters
@@ -66,14 +67,15 @@ func (j *joiner) page(number int, text string) {
 		j.flush()
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		line = strings.TrimFunc(line, unicode.IsSpace)
+		line = strings.TrimSpace(line)
 		switch {
 		case line == "":
 			j.flush()
 		case line[0] == '#' && isMarkup(line):
 			j.flush()
 			before := j.out.b.Len()
-			j.out.heading(len(line)-len(strings.TrimLeft(line, "#")), strings.TrimLeft(line, "#"))
+			rest := strings.TrimLeft(line, "#")
+			j.out.heading(len(line)-len(rest), rest)
 			j.wrote(number, before)
 		default:
 			j.line(number, line)
@@ -83,12 +85,7 @@ func (j *joiner) page(number int, text string) {
 
 // runsOn reports whether the open paragraph goes on with line.
 func (j *joiner) runsOn(line string) bool {
-	if j.para.Len() == 0 || line == "" {
-		return false
-	}
-	end, _ := utf8.DecodeLastRuneInString(j.last)
-	first, _ := utf8.DecodeRuneInString(line)
-	return unicode.IsLower(first) && !strings.ContainsRune(".!?:", end)
+	return len(j.para) > 0 && line != "" && unicode.IsLower(firstRune(line)) && !strings.ContainsRune(".!?:", lastRune(j.last))
 }
 
 // firstLine returns the first line of text that isn't blank.
@@ -102,17 +99,17 @@ func firstLine(text string) string {
 // numbers and list items stay lines.
 func (j *joiner) line(number int, line string) {
 	switch {
-	case j.para.Len() == 0:
+	case len(j.para) == 0:
 		j.from = number
-		j.para.WriteString(line)
+		j.para = append(j.para, line...)
 	case strings.HasSuffix(j.last, softHyphen), isHyphenated(j.last, line):
 		j.joinWord(line)
 	case isListStart(line), isRow(line), isRow(j.last):
-		j.para.WriteString("\n" + line)
+		j.para = append(j.para, "\n"+line...)
 	case isWide(lastRune(j.last)) && isWide(firstRune(line)):
-		j.para.WriteString(line)
+		j.para = append(j.para, line...)
 	default:
-		j.para.WriteString(" " + line)
+		j.para = append(j.para, " "+line...)
 	}
 	j.last = line
 }
@@ -129,17 +126,13 @@ func isHyphenated(last, next string) bool {
 
 // joinWord adds a line whose first word is the rest of the last one.
 func (j *joiner) joinWord(line string) {
-	text := strings.TrimSuffix(strings.TrimSuffix(j.para.String(), softHyphen), "-")
-	j.para.Reset()
-	j.para.WriteString(text)
-	a, b := text[strings.LastIndexAny(text, " \n")+1:], line
-	if i := strings.IndexAny(line, " \n"); i >= 0 {
-		b = line[:i]
-	}
+	j.para = bytes.TrimSuffix(bytes.TrimSuffix(j.para, []byte(softHyphen)), []byte("-"))
+	a := string(j.para[bytes.LastIndexAny(j.para, " \n")+1:])
+	b, _, _ := strings.Cut(line, " ")
 	if j.keepsHyphen(trimWord(a), trimWord(b)) {
-		j.para.WriteByte('-')
+		j.para = append(j.para, '-')
 	}
-	j.para.WriteString(line)
+	j.para = append(j.para, line...)
 }
 
 // keepsHyphen reports whether the halves of a divided word are those of a
@@ -206,13 +199,13 @@ func lastRune(s string) rune { r, _ := utf8.DecodeLastRuneInString(s); return r 
 
 // flush ends the open paragraph.
 func (j *joiner) flush() {
-	if j.para.Len() == 0 {
+	if len(j.para) == 0 {
 		return
 	}
 	before := j.out.b.Len()
-	j.out.paragraph(j.para.String())
+	j.out.paragraph(string(j.para))
 	j.wrote(j.from, before)
-	j.para.Reset()
+	j.para = j.para[:0]
 	j.last = ""
 }
 

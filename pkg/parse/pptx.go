@@ -9,12 +9,8 @@ import (
 
 // readPptx reads a presentation: a page for each slide, with its notes.
 func (w *work) readPptx(ctx context.Context, data []byte) (content, error) {
-	a, err := w.openArchive(data)
+	a, c, err := w.openDocument(ctx, data, "docProps/core.xml")
 	if err != nil {
-		return content{}, err
-	}
-	var c content
-	if err := a.properties(ctx, &c, "docProps/core.xml"); err != nil {
 		return content{}, err
 	}
 	slides, err := slideNames(ctx, a)
@@ -72,7 +68,7 @@ func slideNames(ctx context.Context, a *archive) ([]string, error) {
 // notes.
 func writeSlide(ctx context.Context, a *archive, out *writer, name string, number int) error {
 	s := slide{}
-	if err := a.xml(ctx, name, s.visit); err != nil {
+	if err := a.xml(ctx, name, shown(oldDrawing, s.visit)); err != nil {
 		return err
 	}
 	if s.hidden {
@@ -88,7 +84,7 @@ func writeSlide(ctx context.Context, a *archive, out *writer, name string, numbe
 	}
 	notes := slide{notes: true}
 	if n := byKind["notesSlide"]; a.has(n) {
-		if err := a.xml(ctx, n, notes.visit); err != nil {
+		if err := a.xml(ctx, n, shown(oldDrawing, notes.visit)); err != nil {
 			return err
 		}
 	}
@@ -114,7 +110,7 @@ func (p *slidePart) write(out *writer) {
 	case p.rows != nil:
 		out.table(p.rows)
 	case p.depth >= 0:
-		out.item(p.depth, 0, p.text)
+		out.item(p.depth, p.text)
 	default:
 		out.paragraph(p.text)
 	}
@@ -134,25 +130,19 @@ type slide struct {
 	rows  [][]string // of the open table
 	cell  strings.Builder
 	table bool
-	skip  int // open elements within an old copy of a drawing
 }
+
+// oldDrawing reports the copy of a drawing for old readers.
+func oldDrawing(e xml.StartElement) bool { return e.Name.Local == "Fallback" }
 
 func (s *slide) visit(t xml.Token) error {
 	switch t := t.(type) {
 	case xml.StartElement:
-		if s.skip > 0 || t.Name.Local == "Fallback" {
-			s.skip++
-			return nil
-		}
 		s.start(t)
 	case xml.EndElement:
-		if s.skip > 0 {
-			s.skip--
-			return nil
-		}
 		s.end(t.Name.Local)
 	case xml.CharData:
-		if s.run && s.skip == 0 {
+		if s.run {
 			s.text.Write(t)
 		}
 	}

@@ -51,7 +51,7 @@ func (w *work) readAs(ctx context.Context, f format, in Input) (content, error) 
 	case xlsxFile:
 		return w.readXlsx(ctx, in.Data)
 	case odtFile, odsFile, odpFile:
-		return w.readODF(ctx, in.Data)
+		return w.readODF(ctx, f, in.Data)
 	case epubFile:
 		return w.readEPUB(ctx, in.Data)
 	case mailFile:

@@ -3,6 +3,8 @@ package parse_test
 import (
 	"encoding/base64"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,6 +63,24 @@ func TestDocxNested(t *testing.T) {
 	doc := read(t, parse.Input{Data: docxOf(t, inner)})
 	if !strings.Contains(doc.Text, "deep") || strings.Count(doc.Text, "x") != 300 {
 		t.Errorf("text %q", doc.Text)
+	}
+}
+
+// TestTableInCell: text that stands before a table in the same cell.
+func TestTableInCell(t *testing.T) {
+	t.Parallel()
+	word, office := "", ""
+	for i := range 6 {
+		text := strconv.Itoa(6 - i)
+		word = `<w:tbl><w:tr><w:tc><w:p><w:r><w:t>before ` + text + `</w:t></w:r></w:p>` + word + `<w:p><w:r><w:t>after ` + text + `</w:t></w:r></w:p></w:tc></w:tr></w:tbl>`
+		office = `<table:table><table:table-row><table:table-cell><text:p>before ` + text + `</text:p>` + office + `<text:p>after ` + text + `</text:p></table:table-cell></table:table-row></table:table>`
+	}
+	for name, data := range map[string][]byte{"docx": docxOf(t, word), "odt": odfOf(t, "text", "<office:text>"+office+"</office:text>")} {
+		doc := read(t, parse.Input{Data: data})
+		if got := strings.Fields(strings.TrimSuffix(doc.Text, "A note.")); !slices.Equal(got, strings.Fields(
+			"before 1 before 2 before 3 before 4 before 5 before 6 after 6 after 5 after 4 after 3 after 2 after 1")) {
+			t.Errorf("%s: text %q", name, doc.Text)
+		}
 	}
 }
 

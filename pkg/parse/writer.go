@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -75,8 +74,8 @@ func bulletLine(line string) string {
 
 func isBullet(r rune) bool { return strings.ContainsRune("•◦▪▸‣●○■", r) }
 
-// item writes a list item at a depth from 0; number 0 is a bullet.
-func (m *writer) item(depth, number int, s string) {
+// item writes a list item at a depth from 0.
+func (m *writer) item(depth int, s string) {
 	s = oneLine(s)
 	if s == "" {
 		return
@@ -86,24 +85,20 @@ func (m *writer) item(depth, number int, s string) {
 	} else {
 		m.b.WriteByte('\n')
 	}
-	marker := "- "
-	if number > 0 {
-		marker = strconv.Itoa(number) + ". "
-	}
-	m.b.WriteString(strings.Repeat("    ", min(depth, maxOpenBlocks/2)) + marker)
+	m.b.WriteString(strings.Repeat("    ", min(depth, maxOpenBlocks/2)) + "- ")
 	m.b.WriteString(escapeLine(s))
 	m.list = true
 }
 
 // code writes a fenced block.
-func (m *writer) code(lang, s string) {
+func (m *writer) code(s string) {
 	s = strings.Trim(cleanText(s), "\n")
 	if strings.TrimSpace(s) == "" {
 		return
 	}
 	fence := strings.Repeat("`", max(3, longestRun(s, '`')+1))
 	m.block()
-	m.b.WriteString(fence + lang + "\n")
+	m.b.WriteString(fence + "\n")
 	m.b.WriteString(s)
 	m.b.WriteString("\n" + fence)
 }
@@ -126,6 +121,60 @@ func (m *writer) table(rows [][]string) {
 	}
 	for _, row := range rows {
 		t.row(row)
+	}
+}
+
+// tables are the open tables of a document, innermost last. One in another is text
+// of its cell.
+type tables struct {
+	open []openTable
+	deep int // tables open beyond maxTables
+}
+
+// maxTables is how deep tables in tables are followed; deeper ones are text.
+const maxTables = 4
+
+type openTable struct {
+	rows   [][]string
+	cell   []byte // of the open cell
+	repeat int    // the columns it stands for, in OpenDocument
+}
+
+// top is the innermost table, nil outside of tables.
+func (t *tables) top() *openTable {
+	if len(t.open) == 0 {
+		return nil
+	}
+	return &t.open[len(t.open)-1]
+}
+
+func (t *tables) begin() {
+	if len(t.open) == maxTables {
+		t.deep++
+		return
+	}
+	t.open = append(t.open, openTable{})
+}
+
+// end writes the outermost table, and an inner one into its cell.
+func (t *tables) end(out *writer) {
+	top := t.top()
+	switch {
+	case t.deep > 0:
+		t.deep--
+		return
+	case top == nil:
+		return
+	}
+	rows := top.rows
+	t.open = t.open[:len(t.open)-1]
+	outer := t.top()
+	if outer == nil {
+		out.table(rows)
+		return
+	}
+	for _, row := range rows {
+		outer.cell = append(outer.cell, strings.Join(row, " ")+"\n"...)
 	}
 }
 
@@ -179,11 +228,7 @@ func rowLen(row []string) int {
 
 // cell returns the text of a table cell on one line, bars escaped.
 func cell(s string) string {
-	s = oneLine(s)
-	if strings.Contains(s, "|") {
-		s = strings.ReplaceAll(s, "|", `\|`)
-	}
-	return s
+	return strings.ReplaceAll(oneLine(s), "|", `\|`)
 }
 
 // escapeLine puts a backslash before a line of text that would be taken for the
@@ -222,13 +267,7 @@ func isMarkup(s string) bool {
 
 // cleanText returns s as valid UTF-8 with LF line ends, without NUL.
 func cleanText(s string) string {
-	if strings.Contains(s, "\x00") {
-		s = strings.ReplaceAll(s, "\x00", "")
-	}
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return normaliseLines(s)
+	return normaliseLines(strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD"))
 }
 
 // longestRun returns the length of the longest run of c in s.

@@ -3,6 +3,9 @@ package parse
 import (
 	"bytes"
 	"context"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/xuri/excelize/v2"
@@ -11,12 +14,8 @@ import (
 // readXlsx reads a workbook: every sheet that is shown is a heading and a
 // table of the values as they are shown.
 func (w *work) readXlsx(ctx context.Context, data []byte) (content, error) {
-	a, err := w.openArchive(data)
+	a, c, err := w.openDocument(ctx, data, "docProps/core.xml")
 	if err != nil {
-		return content{}, err
-	}
-	var c content
-	if err := a.properties(ctx, &c, "docProps/core.xml"); err != nil {
 		return content{}, err
 	}
 	if err := checkWorkbook(ctx, a); err != nil {
@@ -56,14 +55,18 @@ const maxTableTags = 8 << 20
 // against the limits.
 func checkWorkbook(ctx context.Context, a *archive) error {
 	tags := 0
-	for name := range a.files {
+	for _, name := range slices.Sorted(maps.Keys(a.files)) {
+		if strings.HasPrefix(name, "xl/worksheets/") {
+			if err := a.copy(ctx, name, io.Discard); err != nil {
+				return err
+			}
+			continue
+		}
 		data, err := a.read(ctx, name)
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(name, "xl/worksheets/") {
-			tags += bytes.Count(data, []byte("<"))
-		}
+		tags += bytes.Count(data, []byte("<"))
 	}
 	if tags > maxTableTags {
 		return tooLarge(errText, "workbook has %d tags beside its sheets, the limit is %d", tags, maxTableTags)

@@ -20,6 +20,9 @@ const denseLength = 30
 // many do so in the sentence, at most one word between, and how near they are on
 // average (1 for side by side), both weighted by IDF.
 func (x *Reading) nearness(s *part) (pairs, near float64) {
+	if len(s.hits) < 2 {
+		return 0, 0 // no pair
+	}
 	all := 0.0
 	for t, distance := range distances(s.hits, len(x.idf)) {
 		if t == 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/tiktoken-go/tokenizer"
 	"github.com/tiktoken-go/tokenizer/codec"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/tokens"
 )
 
@@ -22,7 +24,11 @@ func TestVectors(t *testing.T) {
 		S             string
 		O200k, Cl100k []uint32
 	}
-	if err := json.Unmarshal(readData(t, "tokens/vectors.json"), &vectors); err != nil {
+	data, err := os.ReadFile(dataset.Path(t, "tokens", "vectors.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &vectors); err != nil {
 		t.Fatal(err)
 	}
 	if len(vectors) < 416 {

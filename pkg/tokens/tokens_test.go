@@ -1,10 +1,6 @@
 package tokens_test
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,27 +17,6 @@ func newCounter(t testing.TB, encoding string) *tokens.Counter {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// readData returns a file of the shared test data (WEIR_DATA or its usual
-// place beside the repository). Without it the test is skipped, in CI failed.
-func readData(t *testing.T, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("WEIR_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("test data missing in CI: %v", err)
-		}
-		t.Skipf("SKIPPED, NOT TESTED: no test data (set WEIR_DATA): %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 func TestNewUnknownEncoding(t *testing.T) {

@@ -18,9 +18,9 @@ const noRank = math.MaxUint32
 // also the token's rank: of two possible merges the one of lower rank comes
 // first. It is never changed after it was read.
 type vocabulary struct {
-	short  *table            // the id of tokens of up to keyBytes bytes
+	short  *table            // the id of tokens of up to keyBytes bytes, but for two
 	long   map[string]uint32 // of longer ones
-	pairs  []uint32          // id by two bytes, the first one high: most lookups, cheaper than in the map
+	pairs  []uint32          // id by two bytes, the first one high: most lookups
 	bytes  string            // all tokens, in the order of their ids
 	starts []uint32          // offset in bytes of every token, and the end
 	widest int               // bytes of the longest token
@@ -81,15 +81,15 @@ func (v *vocabulary) index() {
 	v.short = newTable(len(v.starts))
 	for id := range uint32(len(v.starts) - 1) {
 		token := v.token(id)
-		if len(token) <= keyBytes {
+		switch {
+		case len(token) == 2:
+			v.pairs[uint32(token[0])<<8|uint32(token[1])] = id
+		case len(token) <= keyBytes:
 			v.short.put(token, id)
-		} else {
+		default:
 			v.long[token] = id
 		}
 		v.widest = max(v.widest, len(token))
-		if len(token) == 2 {
-			v.pairs[uint32(token[0])<<8|uint32(token[1])] = id
-		}
 	}
 }
 

@@ -195,11 +195,7 @@ func (m *migrator) book(ctx context.Context, call guard.Call, tokens int) error 
 	if tokens == 0 {
 		return nil
 	}
-	used := llm.Usage{PromptTokens: tokens}
-	out, err := ledger.LineOut(ledger.Line{
-		V: event.Version, Tenant: call.Tenant, Job: call.Job, Step: call.Step, Epoch: call.Epoch, Call: 1, Model: call.Model,
-		Catalog: m.s.catalog.Current().Revision, At: m.s.p.Now().UTC(), Usage: used, CostNanoUSD: m.s.guard.Price(call.Model, used),
-	})
+	out, err := ledger.LineOut(m.s.line(call, tokens))
 	if err != nil {
 		return err
 	}

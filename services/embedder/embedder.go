@@ -6,6 +6,7 @@ package embedder
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
@@ -106,19 +107,22 @@ func (s *Service) maintain(ctx context.Context, in *bus.Message) ([]bus.Out, err
 	return s.verify(ctx, in)
 }
 
-// models are those whose indexes are written, the one in force first.
-func (s *Service) models(ctx context.Context) ([]string, error) {
-	state, err := s.record.Get(ctx)
-	return state.Models(s.cfg.Model), err
+// maintained completes the result of a job that did well.
+func (s *Service) maintained(in *bus.Message, received time.Time, result event.Result) ([]bus.Out, error) {
+	now := s.p.Now().UTC()
+	result.V, result.Status, result.FinishedAt = event.Version, event.StatusOK, now
+	result.Receipt = event.Receipt{WaitingMS: event.Milliseconds(received.Sub(in.Stored)), TotalMS: event.Milliseconds(now.Sub(in.Stored))}
+	out, err := stage.ResultOut(result)
+	return []bus.Out{out}, err
 }
 
 // model is the one in force.
 func (s *Service) model(ctx context.Context) (string, error) {
-	names, err := s.models(ctx)
+	state, err := s.record.Get(ctx)
 	if err != nil {
 		return "", err
 	}
-	place, err := s.place(names[0])
+	place, err := s.place(state.Models(s.cfg.Model)[0])
 	return place.Model, unfit(err)
 }
 
@@ -171,7 +175,7 @@ func (s *Service) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	places, err := s.places(ctx)
+	places, err := s.placesOf(&state)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/manifest"
+	"github.com/weir-dev/weir/pkg/migration"
 	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 	"github.com/weir-dev/weir/services/embedder/internal/batch"
@@ -92,7 +93,7 @@ func (s *Service) store(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	row, err := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error {
 		verdict = row.Mark(d.DocumentVersion, d.ID, d.Batch, d.ids, d.work)
 		if verdict == manifest.Superseded {
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		}
 		return nil
 	})
@@ -208,18 +209,23 @@ func (s *Service) embed(ctx context.Context, d *delivery, model string, vectors 
 
 // book accounts for one model's embedding of the batch.
 func (s *Service) book(ctx context.Context, d *delivery, call guard.Call, tokens int, since time.Time) error {
-	used, now := llm.Usage{PromptTokens: tokens}, s.p.Now()
-	line := ledger.Line{
-		V: event.Version, Tenant: d.Tenant, Job: d.ID, Step: call.Step, Epoch: call.Epoch, Call: 1,
-		Model: call.Model, Catalog: s.catalog.Current().Revision, At: now.UTC(), Usage: used,
-		CostNanoUSD: s.guard.Price(call.Model, used), DurationMS: event.Milliseconds(now.Sub(since)),
-	}
+	line := s.line(call, tokens)
+	line.DurationMS = event.Milliseconds(line.At.Sub(since))
 	d.work.Attempts = append(d.work.Attempts, event.Attempt{Model: line.Model, PromptTokens: tokens, CostNanoUSD: line.CostNanoUSD,
 		DurationMS: line.DurationMS, Catalog: line.Catalog})
 	stage.Charge(ctx, int64(tokens))
 	out, err := ledger.LineOut(line)
 	d.lines = append(d.lines, out)
 	return err
+}
+
+// line is the line of the ledger for a call that has just ended.
+func (s *Service) line(call guard.Call, tokens int) ledger.Line {
+	used := llm.Usage{PromptTokens: tokens}
+	return ledger.Line{
+		V: event.Version, Tenant: call.Tenant, Job: call.Job, Step: call.Step, Epoch: call.Epoch, Call: 1, Model: call.Model,
+		Catalog: s.catalog.Current().Revision, At: s.p.Now().UTC(), Usage: used, CostNanoUSD: s.guard.Price(call.Model, used),
+	}
 }
 
 // call is what the guard is told of a batch.
@@ -265,7 +271,7 @@ func (s *Service) unfinished(ctx context.Context, d *delivery, err error) error 
 	}
 	row, noteErr := s.rows.Change(ctx, d.name(), func(row *manifest.Row) error {
 		if len(d.work.Attempts) == 0 {
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		}
 		return row.Note(d.DocumentVersion, d.ID, d.Batch, d.work.Attempts)
 	})
@@ -302,12 +308,18 @@ func unfit(err error) error {
 // places are where chunks are stored: the index of the model in force and, while
 // another one takes over, its as well.
 func (s *Service) places(ctx context.Context) ([]vector.Index, error) {
-	names, err := s.models(ctx)
+	state, err := s.record.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return s.placesOf(&state)
+}
+
+func (s *Service) placesOf(state *migration.State) ([]vector.Index, error) {
+	names := state.Models(s.cfg.Model)
 	places := make([]vector.Index, len(names))
 	for i, name := range names {
+		var err error
 		if places[i], err = s.place(name); err != nil {
 			return nil, err
 		}

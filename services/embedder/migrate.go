@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/manifest"
@@ -18,7 +19,6 @@ import (
 // the filling of another model's index, the comparison, and the switch.
 type migrator struct {
 	s      *Service
-	record *migration.Record
 	worker string
 	// look is how often the record is looked at without a notice: a dead worker's
 	// lease ends in silence.
@@ -30,7 +30,7 @@ type migrator struct {
 const lookEvery = 5 * time.Second
 
 func newMigrator(s *Service) *migrator {
-	return &migrator{s: s, record: s.record, worker: event.NewID(s.p.Now()), look: lookEvery, ready: make(chan struct{})}
+	return &migrator{s: s, worker: event.NewID(s.p.Now()), look: lookEvery, ready: make(chan struct{})}
 }
 
 // Ready is closed when Run has begun.
@@ -45,7 +45,7 @@ func (m *migrator) Run(ctx context.Context) error {
 	defer stop(nil)
 	changed := make(chan struct{}, 1)
 	go func() {
-		err := m.record.Watch(ctx, func(migration.State) {
+		err := m.s.record.Watch(ctx, func(migration.State) {
 			select {
 			case changed <- struct{}{}:
 			default:
@@ -73,7 +73,7 @@ func (m *migrator) Run(ctx context.Context) error {
 
 // step does what the record asks for now.
 func (m *migrator) step(ctx context.Context) error {
-	state, err := m.record.Get(ctx)
+	state, err := m.s.record.Get(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,13 +83,7 @@ func (m *migrator) step(ctx context.Context) error {
 	if !state.Working() {
 		return nil
 	}
-	state, err = m.record.Change(ctx, func(s *migration.State) error {
-		if !s.Claim(m.worker, m.s.p.Now()) {
-			return errLost
-		}
-		return nil
-	})
-	if err != nil {
+	if state, err = m.claim(ctx); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -162,9 +156,9 @@ func (m *migrator) drop(ctx context.Context, state *migration.State) error {
 			return err
 		}
 	}
-	*state, err = m.record.Change(ctx, func(s *migration.State) error {
+	*state, err = m.s.record.Change(ctx, func(s *migration.State) error {
 		if s.Drop != dropped {
-			return migration.ErrKeep
+			return bus.ErrKeep
 		}
 		s.Drop = ""
 		return nil
@@ -185,28 +179,30 @@ func (m *migrator) renew(ctx context.Context, stop context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		_, err := m.record.Change(ctx, func(s *migration.State) error {
-			if !s.Claim(m.worker, m.s.p.Now()) {
-				return errLost
-			}
-			return nil
-		})
-		if errors.Is(err, errLost) {
+		if _, err := m.claim(ctx); errors.Is(err, errLost) {
 			stop(err)
 			return
 		}
 	}
 }
 
-// save changes the record as the holder of the lease.
-func (m *migrator) save(ctx context.Context, change func(*migration.State)) error {
-	_, err := m.record.Change(ctx, func(s *migration.State) error {
+// claim takes or renews the lease and makes the changes with it, or fails with
+// errLost.
+func (m *migrator) claim(ctx context.Context, changes ...func(*migration.State)) (migration.State, error) {
+	return m.s.record.Change(ctx, func(s *migration.State) error {
 		if !s.Claim(m.worker, m.s.p.Now()) {
 			return errLost
 		}
-		change(s)
+		for _, change := range changes {
+			change(s)
+		}
 		return nil
 	})
+}
+
+// save changes the record as the holder of the lease.
+func (m *migrator) save(ctx context.Context, change func(*migration.State)) error {
+	_, err := m.claim(ctx, change)
 	return err
 }
 
@@ -329,13 +325,9 @@ func (m *migrator) copyScope(ctx context.Context, state *migration.State, to vec
 	for i, p := range points {
 		ids[i] = p.ID
 	}
-	there, err := m.s.vectors.Get(ctx, to, scope, ids)
+	versions, err := m.versions(ctx, to, scope, ids)
 	if err != nil {
 		return 0, 0, err
-	}
-	versions := map[string]int64{}
-	for _, p := range there {
-		versions[p.ID] = p.Chunk.Version
 	}
 	var wanted []vector.Point
 	for _, p := range points {
@@ -365,14 +357,12 @@ func (m *migrator) complete(ctx context.Context, state *migration.State, from, t
 		if err != nil {
 			return missing, err
 		}
-		ids := e.Row.Chunks.IDs().Strings()
-		for len(ids) > 0 {
-			n := min(len(ids), manifest.BatchChunks)
-			lacking, err := m.lacking(ctx, to, e.Document.Scope, ids[:n])
+		for ids := range slices.Chunk(e.Row.Chunks.IDs().Strings(), manifest.BatchChunks) {
+			there, err := m.versions(ctx, to, e.Document.Scope, ids)
 			if err != nil {
 				return missing, err
 			}
-			ids = ids[n:]
+			lacking := slices.DeleteFunc(ids, func(id string) bool { _, ok := there[id]; return ok })
 			points, err := m.s.vectors.Get(ctx, from, e.Document.Scope, lacking)
 			if err != nil {
 				return missing, err
@@ -389,21 +379,12 @@ func (m *migrator) complete(ctx context.Context, state *migration.State, from, t
 	return missing, nil
 }
 
-// lacking lists the ids that an index does not have.
-func (m *migrator) lacking(ctx context.Context, place vector.Index, scope vector.Scope, ids []string) ([]string, error) {
+// versions are those of the points that an index has, by their ids.
+func (m *migrator) versions(ctx context.Context, place vector.Index, scope vector.Scope, ids []string) (map[string]int64, error) {
 	there, err := m.s.vectors.Get(ctx, place, scope, ids)
-	if err != nil {
-		return nil, err
-	}
-	have := map[string]bool{}
+	versions := make(map[string]int64, len(there))
 	for _, p := range there {
-		have[p.ID] = true
+		versions[p.ID] = p.Chunk.Version
 	}
-	var out []string
-	for _, id := range ids {
-		if !have[id] {
-			out = append(out, id)
-		}
-	}
-	return out, nil
+	return versions, err
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/manifest"
-	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -20,8 +19,8 @@ import (
 const maxJobs = 1000
 
 // reindex submits an ingest job for each document: from its URL, or from the text
-// that its chunks hold. Cut in the same way it changes nothing; cut in another way
-// it is a new version.
+// that its chunks hold. Each becomes a version of its own; chunks that are cut in
+// the same way keep their vectors.
 func (s *Service) reindex(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 	received := s.p.Now()
 	job, err := event.DecodeReindexJob(in.Subject, in.Data)
@@ -44,12 +43,7 @@ func (s *Service) reindex(ctx context.Context, in *bus.Message) ([]bus.Out, erro
 	if job.Document != "" && done.Documents+len(done.Incomplete) == 0 {
 		return nil, event.Invalid("document", "see weir docs ls", "collection %q has no document %q", job.Collection, job.Document)
 	}
-	now := s.p.Now().UTC()
-	result, err := stage.ResultOut(event.Result{
-		V: event.Version, ID: job.ID, Tenant: job.Tenant, Kind: event.KindReindex, Status: event.StatusOK, Reindexed: &done,
-		Receipt: event.Receipt{WaitingMS: event.Milliseconds(received.Sub(in.Stored)), TotalMS: event.Milliseconds(now.Sub(in.Stored))}, FinishedAt: now,
-	})
-	return []bus.Out{result}, err
+	return s.maintained(in, received, event.Result{ID: job.ID, Tenant: job.Tenant, Kind: event.KindReindex, Reindexed: &done})
 }
 
 func (s *Service) reindexOne(ctx context.Context, job *event.ReindexJob, e manifest.Entry, done *event.Reindexed) error {

@@ -40,7 +40,7 @@ func (s *Service) settle(ctx context.Context, doc vector.Document, row manifest.
 			case wrote:
 				return row.MetaWritten(meta)
 			}
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		})
 		if err != nil {
 			return row, err
@@ -91,14 +91,8 @@ func (s *Service) superseded(ctx context.Context, d *delivery, row manifest.Row)
 func (s *Service) withdraw(ctx context.Context, d *delivery, row *manifest.Row) error {
 	garbage := row.Garbage(d.ids)
 	if len(garbage) > 0 {
-		places, err := s.written(ctx)
-		if err != nil {
-			return err
-		}
-		for _, place := range places {
-			if err := s.vectors.Delete(ctx, place, d.name(), garbage.Strings(), d.DocumentVersion+1); err != nil {
-				return fmt.Errorf("removing chunks of a superseded version: %w", err)
-			}
+		if err := s.remove(ctx, d.name(), garbage, d.DocumentVersion); err != nil {
+			return fmt.Errorf("removing chunks of a superseded version: %w", err)
 		}
 	}
 	if len(garbage) == len(d.ids) {
@@ -109,6 +103,20 @@ func (s *Service) withdraw(ctx context.Context, d *delivery, row *manifest.Row) 
 		*row, err = s.settle(ctx, d.name(), changed)
 	}
 	return err
+}
+
+// remove removes chunks of a document as they were written up to a version.
+func (s *Service) remove(ctx context.Context, doc vector.Document, ids manifest.IDs, version int64) error {
+	places, err := s.written(ctx)
+	if err != nil {
+		return err
+	}
+	for _, place := range places {
+		if err := s.vectors.Delete(ctx, place, doc, ids.Strings(), version+1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // end is the result of the job, after its lines for the ledger.

@@ -44,12 +44,7 @@ func (s *Service) verify(ctx context.Context, in *bus.Message) ([]bus.Out, error
 		}
 	}
 	c.found.Fixed = job.Fix
-	now := s.p.Now().UTC()
-	result, err := stage.ResultOut(event.Result{
-		V: event.Version, ID: job.ID, Tenant: job.Tenant, Kind: event.KindVerify, Status: event.StatusOK, Verified: &c.found,
-		Receipt: event.Receipt{WaitingMS: event.Milliseconds(received.Sub(in.Stored)), TotalMS: event.Milliseconds(now.Sub(in.Stored))}, FinishedAt: now,
-	})
-	return []bus.Out{result}, err
+	return s.maintained(in, received, event.Result{ID: job.ID, Tenant: job.Tenant, Kind: event.KindVerify, Verified: &c.found})
 }
 
 // check is one comparison.
@@ -244,7 +239,7 @@ func (c *check) unfinished(ctx context.Context, e manifest.Entry) error {
 	case pending != nil:
 		return c.abandon(ctx, e.Document, pending)
 	}
-	return c.mend(ctx, e.Document, func(*manifest.Row) error { return manifest.ErrKeep })
+	return c.mend(ctx, e.Document, func(*manifest.Row) error { return bus.ErrKeep })
 }
 
 // abandon gives a pending version up. The current one is an older one, so settling
@@ -262,14 +257,8 @@ func (c *check) abandon(ctx context.Context, doc vector.Document, p *manifest.Pe
 	if err != nil {
 		return err
 	}
-	places, err := c.s.written(ctx)
-	if err != nil {
+	if err := c.s.remove(ctx, doc, stale, p.Version); err != nil {
 		return err
-	}
-	for _, place := range places {
-		if err := c.s.vectors.Delete(ctx, place, doc, stale.Strings(), p.Version+1); err != nil {
-			return err
-		}
 	}
 	_, err = c.s.settle(ctx, doc, row)
 	return err

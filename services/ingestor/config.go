@@ -33,10 +33,12 @@ type Config struct {
 
 // DefaultConfig fits the other services' defaults.
 func DefaultConfig() Config {
+	fetching := fetch.DefaultConfig()
+	fetching.Settings, fetching.MaxBytes = "WEIR_INGESTOR_FETCH", 0 // 0 is MaxDocumentBytes
 	return Config{
 		EmbeddingModel: "embed", Encoding: "cl100k_base", ChunkTokens: 256, ChunkOverlap: 32,
 		MaxDocumentBytes: parse.DefaultMaxBytes, PDFInstances: 2,
-		Fetch:   fetch.Config{Settings: "WEIR_INGESTOR_FETCH"},
+		Fetch:   fetching,
 		Workers: stage.DefaultWorkers(8),
 	}
 }

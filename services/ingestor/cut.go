@@ -51,7 +51,7 @@ func (s *Service) cut(ctx context.Context, w *work, state manifest.State, l *loa
 		if verdict = row.Begin(pending(row, state)); verdict == manifest.Proceed {
 			return nil
 		}
-		return manifest.ErrKeep
+		return bus.ErrKeep
 	})
 	if err != nil || verdict != manifest.Proceed {
 		return s.after(w, &row, err)

@@ -109,7 +109,7 @@ func (s *Service) refresh(ctx context.Context, w *work, next manifest.State, l *
 	row, err = s.rows.Change(ctx, w.name(), func(row *manifest.Row) error {
 		done = sameContent(row, &next)
 		if !done {
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		}
 		next := next
 		next.Outcome = event.OutcomeUnchanged
@@ -148,7 +148,7 @@ func (s *Service) remove(ctx context.Context, in *bus.Message) ([]bus.Out, error
 	row, err := s.rows.Change(ctx, w.name(), func(row *manifest.Row) error {
 		if row.Delete(manifest.State{
 			Version: w.version, Job: w.ID, Outcome: event.OutcomeDeleted, Updated: s.p.Now().UTC()}) == manifest.Superseded {
-			return manifest.ErrKeep
+			return bus.ErrKeep
 		}
 		return nil
 	})

@@ -70,12 +70,11 @@ func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt
 			r, err := event.Decode[event.EmbedReply](data)
 			return r, r.Working, err
 		})
-	if err == nil && r.Error != nil {
-		r.Error.RetryAfter = time.Duration(r.RetryAfterMS) * time.Millisecond
-		return r, fmt.Errorf("embedding query: %w", r.Error)
-	}
 	if err != nil {
 		return r, s.embedderDown(ctx, "embedding query", s.cfg.EmbeddingModel, err)
+	}
+	if err := r.Err(); err != nil {
+		return r, fmt.Errorf("embedding query: %w", err)
 	}
 	if len(r.Vectors) != 1 {
 		return r, event.Errorf(event.ClassInternal, "embedder gave %d vectors for one query", len(r.Vectors))
@@ -96,12 +95,11 @@ func (s *Service) rerank(ctx context.Context, model, query string, passages []st
 			r, err := event.Decode[event.RerankReply](data)
 			return r, r.Working, err
 		})
-	if err == nil && r.Error != nil {
-		r.Error.RetryAfter = time.Duration(r.RetryAfterMS) * time.Millisecond
-		return nil, fmt.Errorf("reranking: %w", r.Error)
-	}
 	if err != nil {
 		return nil, s.embedderDown(ctx, "reranking", model, err)
+	}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("reranking: %w", err)
 	}
 	if len(r.Scores) != len(passages) {
 		return nil, event.Errorf(event.ClassInternal, "reranker gave %d scores for %d passages", len(r.Scores), len(passages))

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 )
@@ -29,34 +29,18 @@ func newQueries(s *Service, slots int) *queries {
 // Ready is closed when requests are taken.
 func (q *queries) Ready() <-chan struct{} { return q.ready }
 
-const (
-	// queryTimeout bounds one request, the wait for a provider's limits included.
-	queryTimeout = time.Minute
-	// queryBacklog is how many requests may wait for a free slot in this process;
-	// those after them are lost.
-	queryBacklog = 1024
-)
+// queryTimeout bounds one request, the wait for a provider's limits included.
+const queryTimeout = time.Minute
 
 // Run answers until ctx ends, and then what it has taken until then.
 func (q *queries) Run(ctx context.Context) error {
-	requests := make(chan *nats.Msg, queryBacklog)
-	sub, err := q.s.nc.ChanQueueSubscribe(event.QueryRPC("*"), "router", requests)
+	stop, err := bus.Serve(q.s.nc, event.QueryRPC("*"), "router", q.slots, func(msg *nats.Msg) { q.reply(context.WithoutCancel(ctx), msg) })
 	if err != nil {
 		return fmt.Errorf("serving queries: %w", err)
 	}
-	var working sync.WaitGroup
-	for range q.slots {
-		working.Go(func() {
-			for msg := range requests {
-				q.reply(context.WithoutCancel(ctx), msg)
-			}
-		})
-	}
 	close(q.ready)
 	<-ctx.Done()
-	sub.Unsubscribe() //nolint:errcheck // the connection may be gone
-	close(requests)
-	working.Wait()
+	stop()
 	return nil
 }
 
@@ -65,14 +49,13 @@ func (q *queries) reply(ctx context.Context, msg *nats.Msg) {
 	defer cancel()
 	reply := event.QueryReply{V: event.Version}
 	if err := q.answer(ctx, msg, &reply); err != nil {
-		reply.Error = event.AsError(err)
-		reply.RetryAfterMS = reply.Error.RetryAfter.Milliseconds()
+		reply.Failure = event.FailureOf(err)
 	}
 	err := respond(msg, &reply)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		tooLarge := &event.Error{Class: event.ClassTooLarge, Field: "rag.top_k", Message: fmt.Sprintf("%d passages are more than one message holds", len(reply.Hits)),
 			Hint: "ask for fewer"}
-		reply = event.QueryReply{V: event.Version, Error: tooLarge, Tokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD}
+		reply = event.QueryReply{V: event.Version, Failure: event.FailureOf(tooLarge), Tokens: reply.Tokens, CostNanoUSD: reply.CostNanoUSD}
 		respond(msg, &reply) //nolint:errcheck // as below
 	} // of other trouble the asker's timeout tells
 }

@@ -99,7 +99,7 @@ func TestQueryErrors(t *testing.T) {
 // TestQueryTellsWhenToRetry: the embedder's word.
 func TestQueryTellsWhenToRetry(t *testing.T) {
 	t.Parallel()
-	r := setup(t, &fakeStore{}).embedder(event.EmbedReply{Error: event.Errorf(event.ClassThrottled, "slow down"), RetryAfterMS: 1500})
+	r := setup(t, &fakeStore{}).embedder(event.EmbedReply{Failure: event.Failure{Error: event.Errorf(event.ClassThrottled, "slow down"), RetryAfterMS: 1500}})
 	_, err := r.look("What?", handbook)
 	if got := event.AsError(err); got == nil || got.Class != event.ClassThrottled || got.RetryAfter.Milliseconds() != 1500 {
 		t.Errorf("error %+v, want throttled for 1.5 s", got)

@@ -112,7 +112,7 @@ func TestRerankErrors(t *testing.T) {
 	}{
 		{"too few scores", &event.RerankReply{Scores: []float64{1}}, event.ClassInternal, "1 scores for 2 passages"},
 		{"too many scores", &event.RerankReply{Scores: []float64{1, 2, 3}}, event.ClassInternal, "3 scores for 2 passages"},
-		{"throttled", &event.RerankReply{Error: event.Errorf(event.ClassThrottled, "slow down")}, event.ClassThrottled, "slow down"},
+		{"throttled", &event.RerankReply{Failure: event.FailureOf(event.Errorf(event.ClassThrottled, "slow down"))}, event.ClassThrottled, "slow down"},
 		{"nobody there", nil, event.ClassUnavailable, "reranking"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

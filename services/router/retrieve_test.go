@@ -129,8 +129,8 @@ func TestEmbedderErrors(t *testing.T) {
 		class event.Class
 		field string
 	}{
-		{"invalid", event.EmbedReply{Error: event.Invalid("input", "ask shorter", "too long")}, event.ClassInvalid, "input"},
-		{"throttled", event.EmbedReply{Error: event.Errorf(event.ClassThrottled, "slow down")}, event.ClassThrottled, ""},
+		{"invalid", event.EmbedReply{Failure: event.FailureOf(event.Invalid("input", "ask shorter", "too long"))}, event.ClassInvalid, "input"},
+		{"throttled", event.EmbedReply{Failure: event.FailureOf(event.Errorf(event.ClassThrottled, "slow down"))}, event.ClassThrottled, ""},
 		{"no vector", event.EmbedReply{}, event.ClassInternal, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/services/generator"
 	"github.com/weir-dev/weir/services/router"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 // system is a set of workers under measurement.
@@ -28,7 +29,7 @@ type system struct {
 
 // benchPipeline measures Weir and bare JetStream in turns, each on a server of
 // its own, and records the medians.
-func benchPipeline(ctx context.Context, found figures, jobs, rounds int) error {
+func benchPipeline(ctx context.Context, found figures.Figures, jobs, rounds int) error {
 	var ours, bare, ratios []float64
 	var latency, bareLatency []float64
 	for round := range rounds {
@@ -50,9 +51,9 @@ func benchPipeline(ctx context.Context, found figures, jobs, rounds int) error {
 	}
 	slices.Sort(latency)
 	slices.Sort(bareLatency)
-	found["jobs_per_s"], found["bare_jobs_per_s"], found["ratio"] = median(ours), median(bare), median(ratios)
-	found["added_p50_ms"], found["added_p99_ms"] = quantile(latency, 0.5), quantile(latency, 0.99)
-	found["bare_p50_ms"], found["bare_p99_ms"] = quantile(bareLatency, 0.5), quantile(bareLatency, 0.99)
+	found["jobs_per_s"], found["bare_jobs_per_s"], found["ratio"] = figures.Median(ours), figures.Median(bare), figures.Median(ratios)
+	found["added_p50_ms"], found["added_p99_ms"] = figures.Quantile(latency, 0.5), figures.Quantile(latency, 0.99)
+	found["bare_p50_ms"], found["bare_p99_ms"] = figures.Quantile(bareLatency, 0.5), figures.Quantile(bareLatency, 0.99)
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +13,9 @@ import (
 	"github.com/tiktoken-go/tokenizer"
 	"github.com/tiktoken-go/tokenizer/codec"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/tokens"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 // textBytes bounds the texts to count.
@@ -24,7 +24,7 @@ const textBytes = 1 << 20
 // benchTokens measures the counting of tokens beside tiktoken-go/tokenizer: the
 // ratio of the speeds on real text, and the time for the worst of the texts
 // made to be slow, which tokenizer is spared.
-func benchTokens(found figures, data string, rounds int) error {
+func benchTokens(found figures.Figures, data string, rounds int) error {
 	texts, err := readTexts(data)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func speedRatio(ours *tokens.Counter, theirs tokenizer.Codec, text string, round
 		}
 		ratios = append(ratios, other.Seconds()/mine.Seconds())
 	}
-	return median(ratios), nil
+	return figures.Median(ratios), nil
 }
 
 func timed(f func()) time.Duration {
@@ -103,21 +103,18 @@ func readTexts(data string) (map[string]string, error) {
 }
 
 func readParagraphs(path string) (string, error) {
-	var b strings.Builder
-	err := readLines(path, func(line []byte) error {
-		var row struct{ Text string }
-		if err := json.Unmarshal(line, &row); err != nil {
-			return fmt.Errorf("decoding %s: %w", path, err)
-		}
-		if b.Len() < textBytes {
-			b.WriteString(row.Text + "\n\n")
-		}
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w; set WEIR_DATA to the folder that holds rag/squad and rag/jsquad", err)
+	rows, err := dataset.Rows[struct{ Text string }](path)
+	if err != nil {
+		return "", err
 	}
-	return b.String(), err
+	var b strings.Builder
+	for _, row := range rows {
+		if b.Len() >= textBytes {
+			break
+		}
+		b.WriteString(row.Text + "\n\n")
+	}
+	return b.String(), nil
 }
 
 // readGo returns about textBytes of the Go files below root.
@@ -138,30 +135,4 @@ func readGo(root string) (string, error) {
 		return "", errors.New("no Go files in the working directory; run in the root of the source")
 	}
 	return b.String(), nil
-}
-
-// maxLine bounds a line of a data set.
-const maxLine = 16 << 20
-
-// readLines calls each with every line of a file that is not empty.
-func readLines(path string, each func(line []byte) error) error {
-	file, err := os.Open(path) //nolint:gosec // the data set's own files
-	if err != nil {
-		return fmt.Errorf("opening data: %w", err)
-	}
-	defer file.Close() //nolint:errcheck // read only
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
-		if len(lines.Bytes()) == 0 {
-			continue
-		}
-		if err := each(lines.Bytes()); err != nil {
-			return err
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
-	}
-	return nil
 }

@@ -3,21 +3,20 @@ package documents
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/test/internal/dataset"
 )
 
 // TestInstructionsInDocumentsStayData: what a document orders is shown to the model
 // as the text of a source, escaped, and never in the system's words.
 func TestInstructionsInDocumentsStayData(t *testing.T) {
 	t.Parallel()
-	sample, err := os.ReadFile(filepath.Join(dataset.Dir(t), "rag", "ugly", "prompt-injection.html"))
+	sample, err := os.ReadFile(dataset.Path(t, "rag", "ugly", "prompt-injection.html"))
 	if err != nil {
 		t.Fatal(err)
 	}

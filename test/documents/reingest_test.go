@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/test/internal/dataset"
 )
 
 // maxEdited is the most of the chunks that an edited sentence in every file may
@@ -93,7 +93,7 @@ func sum(results []event.Ingested) (chunks, embedded int) {
 // demo is the demo set.
 func demo(t *testing.T) []event.Document {
 	t.Helper()
-	root := filepath.Join(dataset.Dir(t), "rag", "demo-docs")
+	root := dataset.Path(t, "rag", "demo-docs")
 	var docs []event.Document
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || entry.Name() == "LICENSE" {

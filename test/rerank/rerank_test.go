@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/embedded/llmsim"
-	"github.com/weir-dev/weir/pkg/bus/bustest"
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/llm/openai"
+	"github.com/weir-dev/weir/pkg/stage/stagetest"
 )
 
 // models are the three shapes of rerank endpoints at the simulator.
@@ -33,47 +33,25 @@ models:
   - {id: none, provider: none, upstream: sim-rerank, mode: rerank}
 `
 
-// run runs something until the test ends.
-func run(t *testing.T, what interface {
-	Run(ctx context.Context) error
-	Ready() <-chan struct{}
-}) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- what.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-what.Ready():
-	case <-time.After(30 * time.Second):
-		t.Fatal("not ready")
-	}
-}
-
 // guarded is a guard in front of a simulator.
 func guarded(t *testing.T, cfg llmsim.Config) *guard.Guard {
 	t.Helper()
+	k := stagetest.New(t)
 	sim, err := llmsim.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, sim)
+	k.Start(sim)
 	c, err := catalog.Parse([]byte(strings.ReplaceAll(models, "SIM", `"`+sim.URL()+`"`)), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := bustest.New(t)
-	g, err := guard.New(guard.Config{Bus: b, Catalog: catalog.NewWatcher(catalog.WatcherConfig{}, c), Worker: "w", Health: guard.DefaultSettings(),
+	g, err := guard.New(guard.Config{Bus: k.Bus, Catalog: catalog.NewWatcher(catalog.WatcherConfig{}, c), Worker: "w", Health: guard.DefaultSettings(),
 		Dial: openai.NewDialer(func(string) string { return "" }).Dial})
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, g)
+	k.Start(g)
 	return g
 }
 

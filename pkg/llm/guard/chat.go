@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/catalog"
-	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/tokens"
@@ -80,20 +79,30 @@ func (g *Guard) Embed(ctx context.Context, c Call, req llm.EmbedRequest) (llm.Em
 		return llm.EmbedResponse{}, Report{}, err
 	}
 	var resp llm.EmbedResponse
-	r := &run{g: g, c: &c, m: m, est: est}
-	r.do = func(ctx context.Context, meta *llm.Meta) (out outcome, err error) {
+	usage, report, err := g.answer(ctx, &c, m, est, func(ctx context.Context, meta *llm.Meta) (_ llm.Usage, err error) {
 		req.Meta = meta
+		resp, err = m.endpoint.Embed(ctx, req)
+		return resp.Usage, err
+	})
+	if err != nil {
+		return llm.EmbedResponse{}, report, err
+	}
+	resp.Usage = usage
+	return resp, report, nil
+}
+
+// answer makes a call that has one answer, within the model's total time for each
+// attempt, and that is not in the ledger as such.
+func (g *Guard) answer(ctx context.Context, c *Call, m *model, est estimate, call func(context.Context, *llm.Meta) (llm.Usage, error)) (llm.Usage, Report, error) {
+	r := &run{g: g, c: c, m: m, est: est}
+	r.do = func(ctx context.Context, meta *llm.Meta) (outcome, error) {
 		calling, cancel := context.WithTimeout(ctx, time.Duration(m.Timeouts.Total))
 		defer cancel()
-		resp, err = m.endpoint.Embed(calling, req)
-		return outcome{usage: resp.Usage}, err
+		usage, err := call(calling, meta)
+		return outcome{usage: usage}, err
 	}
 	out, err := r.attempts(ctx)
-	if err != nil {
-		return llm.EmbedResponse{}, r.report, err
-	}
-	resp.Usage = out.usage
-	return resp, r.report, nil
+	return out.usage, r.report, err
 }
 
 // begin waits for the guard and looks the model up.
@@ -110,7 +119,7 @@ func (g *Guard) begin(ctx context.Context, name string, mode catalog.Mode) (*mod
 func (r *run) countedUsage(out outcome) llm.Usage {
 	u := llm.Usage{PromptTokens: r.est.counted}
 	if out.answer != nil {
-		if size, err := r.g.measure(r.m, tokens.Overhead{}, []event.Message{{Content: out.answer.Text}}); err == nil {
+		if size, err := r.g.measure(r.m, tokens.Overhead{}, contents(out.answer.Text)); err == nil {
 			u.CompletionTokens = size.Tokens
 		}
 	}

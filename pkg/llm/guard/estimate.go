@@ -33,15 +33,21 @@ func (g *Guard) estimateChat(m *model, tenant string, req *llm.ChatRequest) (est
 
 // estimateEmbed estimates a batch of texts.
 func (g *Guard) estimateEmbed(m *model, inputs []string) (estimate, error) {
-	messages := make([]event.Message, len(inputs))
-	for i, text := range inputs {
-		messages[i].Content = text
-	}
+	messages := contents(inputs...)
 	size, err := g.measure(m, tokens.Overhead{}, messages)
 	if err != nil {
 		return estimate{}, err
 	}
 	return g.estimate(m, size, messages, answer{})
+}
+
+// contents are messages that are nothing but text.
+func contents(texts ...string) []event.Message {
+	messages := make([]event.Message, len(texts))
+	for i, text := range texts {
+		messages[i].Content = text
+	}
+	return messages
 }
 
 // answer is how many tokens one may have, and is expected to have.

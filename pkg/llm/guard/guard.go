@@ -176,6 +176,15 @@ type Report struct {
 	Line *ledger.Line
 }
 
+// CostNanoUSD is what the calls cost.
+func (r Report) CostNanoUSD() int64 {
+	sum := int64(0)
+	for _, a := range r.Attempts {
+		sum += a.CostNanoUSD
+	}
+	return sum
+}
+
 // model is what a catalog says of one.
 type model struct {
 	catalog.Model

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"context"
-	"time"
 
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
@@ -28,34 +27,27 @@ func (g *Guard) Rerank(ctx context.Context, c Call, req llm.RerankRequest) (llm.
 		return llm.RerankResponse{}, Report{}, err
 	}
 	var resp llm.RerankResponse
-	r := &run{g: g, c: &c, m: m, est: est}
-	r.do = func(ctx context.Context, meta *llm.Meta) (out outcome, err error) {
+	usage, report, err := g.answer(ctx, &c, m, est, func(ctx context.Context, meta *llm.Meta) (_ llm.Usage, err error) {
 		req.Meta = meta
-		calling, cancel := context.WithTimeout(ctx, time.Duration(m.Timeouts.Total))
-		defer cancel()
-		resp, err = reranker.Rerank(calling, req)
-		return outcome{usage: resp.Usage}, err
-	}
-	out, err := r.attempts(ctx)
+		resp, err = reranker.Rerank(ctx, req)
+		return resp.Usage, err
+	})
 	if err != nil {
-		return llm.RerankResponse{}, r.report, err
+		return llm.RerankResponse{}, report, err
 	}
-	resp.Usage = out.usage
-	return resp, r.report, nil
+	resp.Usage = usage
+	return resp, report, nil
 }
 
 // estimateRerank estimates a rerank request: a model reads each document together
 // with the query, and that is what providers count.
 func (g *Guard) estimateRerank(m *model, query string, documents []string) (estimate, error) {
-	messages := make([]event.Message, len(documents))
-	for i, text := range documents {
-		messages[i].Content = text
-	}
+	messages := contents(documents...)
 	size, err := g.measure(m, tokens.Overhead{}, messages)
 	if err != nil {
 		return estimate{}, err
 	}
-	each, err := g.measure(m, tokens.Overhead{}, []event.Message{{Content: query}})
+	each, err := g.measure(m, tokens.Overhead{}, contents(query))
 	if err != nil {
 		return estimate{}, err
 	}

@@ -45,17 +45,10 @@ func (s *Store) Ensure(ctx context.Context, idx vector.Index) error {
 
 // describe returns what Qdrant knows of a collection, nil when it is missing.
 func (s *Store) describe(ctx context.Context, name string) (info *pb.CollectionInfo, err error) {
-	missing := false
-	err = s.call(ctx, "describing collection "+name, func(ctx context.Context) error {
-		info, err = s.client.GetCollectionInfo(ctx, name)
-		if missing = isMissing(err); missing {
-			return nil
-		}
+	err = s.read(ctx, "describing collection "+name, func(ctx context.Context) (err error) {
+		info, err = s.client.GetCollectionInfo(ctx, name) // nil with any error
 		return err
 	})
-	if missing {
-		return nil, err
-	}
 	return info, err
 }
 

@@ -132,6 +132,16 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
+// read is call for a request that finds nothing where the collection is missing.
+func (s *Store) read(ctx context.Context, doing string, fn func(ctx context.Context) error) error {
+	return s.call(ctx, doing, func(ctx context.Context) error {
+		if err := fn(ctx); !isMissing(err) {
+			return err
+		}
+		return nil
+	})
+}
+
 // call runs one request under the store's timeout and classifies its error.
 func (s *Store) call(ctx context.Context, doing string, fn func(ctx context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)

@@ -29,11 +29,8 @@ func idText(id *pb.PointId) string {
 // Count implements vector.Store.
 func (s *Store) Count(ctx context.Context, idx vector.Index, scope vector.Scope) (int, error) {
 	var n uint64
-	err := s.call(ctx, "counting chunks in "+idx.Name, func(ctx context.Context) (err error) {
+	err := s.read(ctx, "counting chunks in "+idx.Name, func(ctx context.Context) (err error) {
 		n, err = s.client.Count(ctx, &pb.CountPoints{CollectionName: physicalName(idx), Filter: partFilter(scope), Exact: proto.Bool(true)})
-		if isMissing(err) {
-			return nil
-		}
 		return err
 	})
 	return int(n), err
@@ -119,11 +116,8 @@ func (s *Store) scanPage(ctx context.Context, idx vector.Index, scan vector.Scan
 // collection that is missing has none.
 func (s *Store) scroll(ctx context.Context, req *pb.ScrollPoints) (points []*pb.RetrievedPoint, whole bool, err error) {
 	var next *pb.PointId
-	err = s.call(ctx, "reading points of "+req.GetCollectionName(), func(ctx context.Context) (err error) {
+	err = s.read(ctx, "reading points of "+req.GetCollectionName(), func(ctx context.Context) (err error) {
 		points, next, err = s.client.ScrollAndOffset(ctx, req)
-		if isMissing(err) {
-			return nil
-		}
 		return err
 	})
 	return points, next == nil, err

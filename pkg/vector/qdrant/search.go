@@ -1,6 +1,7 @@
 package qdrant
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -35,23 +36,18 @@ func (s *Store) Search(ctx context.Context, idx vector.Index, q vector.Query) ([
 	}
 	requests := newRequests(physicalName(idx), q, lists, filter)
 	var results []*pb.BatchResult
-	err = s.call(ctx, "searching "+idx.Name, func(ctx context.Context) (err error) {
+	err = s.read(ctx, "searching "+idx.Name, func(ctx context.Context) (err error) {
 		results, err = s.client.QueryBatch(ctx, &pb.QueryBatchPoints{CollectionName: physicalName(idx), QueryPoints: requests})
-		if isMissing(err) {
-			return nil
-		}
 		return err
 	})
 	if err != nil || len(results) == 0 {
 		return nil, err
 	}
 	hits := decodeHits(results[0])
-	switch {
-	case q.Scores && len(lists) == 1:
-		place(hits, lists[0].name, results[0])
-	case q.Scores:
+	if q.Scores {
+		own := results[len(results)-len(lists):] // of each list, the last requests
 		for i, l := range lists {
-			place(hits, l.name, results[i+1])
+			place(hits, l.name, own[i])
 		}
 	}
 	return hits, nil
@@ -125,10 +121,7 @@ func newRequests(collection string, q vector.Query, lists []list, filter *pb.Fil
 		main.Query, main.Using = lists[0].query, proto.String(string(lists[0].name))
 		return []*pb.QueryPoints{main}
 	}
-	candidates := proto.Uint64(uint64(q.Candidates))
-	if q.Candidates == 0 {
-		candidates = proto.Uint64(uint64(max(50, 2*q.TopK)))
-	}
+	candidates := proto.Uint64(uint64(cmp.Or(q.Candidates, max(50, 2*q.TopK))))
 	main.Query, main.Prefetch = fuse(q.Fusion, lists)
 	for _, p := range main.Prefetch {
 		p.Filter, p.Limit = filter, candidates

@@ -110,10 +110,7 @@ func encodePoint(scope vector.Scope, p vector.Point) *pb.PointStruct {
 // upsertBatch stores points where nothing newer is stored. An equal version is
 // rewritten, so a message that is delivered twice is harmless.
 func (s *Store) upsertBatch(ctx context.Context, idx vector.Index, scope vector.Scope, b batch) error {
-	filter, err := scopeFilter(scope, b.notNewer())
-	if err != nil {
-		return err
-	}
+	filter := partFilter(scope, b.notNewer()) // Upsert has checked the scope
 	return s.call(ctx, fmt.Sprintf("upserting %d points into %s", len(b.points), idx.Name), func(ctx context.Context) error {
 		_, err := s.client.Upsert(ctx, &pb.UpsertPoints{
 			CollectionName: physicalName(idx), Wait: proto.Bool(true), Points: b.points, UpdateFilter: filter,

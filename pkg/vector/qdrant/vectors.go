@@ -49,13 +49,10 @@ func (s *Store) addVectors(ctx context.Context, idx vector.Index, tenant string,
 			CollectionName: physicalName(idx), Filter: hashFilter(tenant, h), Limit: proto.Uint64(1), WithPayload: payload, WithVectors: with,
 		}
 	}
-	return s.call(ctx, "reading vectors of "+idx.Name, func(ctx context.Context) error {
+	return s.read(ctx, "reading vectors of "+idx.Name, func(ctx context.Context) error {
 		results, err := s.client.QueryBatch(ctx, &pb.QueryBatchPoints{CollectionName: physicalName(idx), QueryPoints: requests})
 		for _, r := range results {
 			addPage(r.GetResult(), out)
-		}
-		if isMissing(err) {
-			return nil
 		}
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/weir-dev/weir/pkg/chunk"
 	"github.com/weir-dev/weir/pkg/parse"
 	"github.com/weir-dev/weir/pkg/tokens"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 // benchChunk measures chunking beside langchaingo's token splitter of the same
@@ -24,7 +25,7 @@ import (
 // The splitter gets the whole text at once, its best case: it sets up its
 // encoder in every call. The keys that hold _files are of cutting file by file,
 // as ingestion does; that is measured once, as it takes the splitter so long.
-func benchChunk(ctx context.Context, c *corpus, found figures) error {
+func benchChunk(ctx context.Context, c *corpus, found figures.Figures) error {
 	counter, err := tokens.New(tokens.Cl100kBase)
 	if err != nil {
 		return fmt.Errorf("making a counter: %w", err)
@@ -80,13 +81,13 @@ func joined(docs []document) string {
 // chunkSample is the seconds of one round.
 type chunkSample struct{ files, whole, sha256, langchaingo float64 }
 
-func report(found figures, samples []chunkSample, megabytes float64, chunks int) {
+func report(found figures.Figures, samples []chunkSample, megabytes float64, chunks int) {
 	seconds := func(of func(chunkSample) float64) float64 {
 		var values []float64
 		for _, s := range samples {
 			values = append(values, of(s))
 		}
-		return median(values)
+		return figures.Median(values)
 	}
 	for name, of := range map[string]func(chunkSample) float64{
 		"chunk_files_mb_s": func(s chunkSample) float64 { return s.files },

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/openai"
 	"github.com/weir-dev/weir/pkg/vector/vectortest/load"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 // dimension is the length of the vectors of embed and upsert, that of small
@@ -18,7 +19,7 @@ const dimension = 384
 // benchEmbed measures how many chunks a second the simulator's embedder takes
 // through its HTTP endpoint, one request of load.Batch chunks after the other:
 // what our side costs, as the simulator's model is nearly free.
-func benchEmbed(ctx context.Context, c *corpus, found figures) error {
+func benchEmbed(ctx context.Context, c *corpus, found figures.Figures) error {
 	cfg := llmsim.DefaultConfig()
 	srv, err := llmsim.New(cfg)
 	if err != nil {
@@ -44,7 +45,7 @@ func benchEmbed(ctx context.Context, c *corpus, found figures) error {
 				}
 			}))
 		}
-		found["embed_chunks_s"] = float64(len(texts)) / median(seconds)
+		found["embed_chunks_s"] = float64(len(texts)) / figures.Median(seconds)
 		return err
 	})
 }

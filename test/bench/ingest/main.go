@@ -10,25 +10,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"time"
-)
 
-// figures are what a benchmark found, by name.
-type figures map[string]float64
+	"github.com/weir-dev/weir/pkg/dataset"
+	"github.com/weir-dev/weir/test/internal/figures"
+)
 
 // stage measures one step of ingestion. It stops at the next measurement when
 // the context ends.
 type stage struct {
 	name    string
-	measure func(context.Context, *corpus, figures) error
+	measure func(context.Context, *corpus, figures.Figures) error
 }
 
 // stages returns the stages in the order of ingestion.
@@ -53,7 +50,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	out := flag.String("out", "build/bench", "folder for the JSON file")
-	data := flag.String("data", dataDir(), "folder with the data sets (WEIR_DATA)")
+	data := flag.String("data", dataset.Folder(), "folder with the data sets (WEIR_DATA)")
 	rounds := flag.Int("rounds", 5, "rounds; of the times of a stage the median counts, of those of an ugly file the least")
 	flag.Parse()
 
@@ -61,38 +58,14 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found := figures{}
+	found := figures.Figures{}
 	for _, s := range stages() {
 		if err := s.measure(ctx, c, found); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return write(filepath.Join(*out, "ingest.json"), found)
-}
-
-// dataDir is where the data sets are.
-func dataDir() string {
-	if dir := os.Getenv("WEIR_DATA"); dir != "" {
-		return dir
-	}
-	return filepath.Join("..", "shared", "data")
-}
-
-func write(path string, found figures) error {
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		fmt.Printf("%-32s %.4g\n", name, found[name])
-	}
-	data, err := json.MarshalIndent(found, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding figures: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	if err := os.WriteFile(path, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing figures: %w", err)
-	}
-	return nil
+	found.Print()
+	return found.Write(filepath.Join(*out, "ingest.json"))
 }
 
 // timed returns the seconds one call of f takes: the mean of as many as take the
@@ -106,9 +79,4 @@ func timed(sample time.Duration, f func()) float64 {
 			return d.Seconds() / float64(n)
 		}
 	}
-}
-
-func median(values []float64) float64 {
-	slices.Sort(values)
-	return values[len(values)/2]
 }

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/parse"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 // stageSample is the time of a sample of a stage.
 const stageSample = time.Second
 
 // benchParse measures parsing and leaves the documents.
-func benchParse(ctx context.Context, c *corpus, found figures) error {
+func benchParse(ctx context.Context, c *corpus, found figures.Figures) error {
 	for _, f := range c.files {
 		doc, err := parse.Parse(ctx, input(f))
 		if err != nil {
@@ -28,6 +29,6 @@ func benchParse(ctx context.Context, c *corpus, found figures) error {
 			}
 		}))
 	}
-	found["parse_mb_s"] = megabytes(c.files) / median(seconds)
+	found["parse_mb_s"] = megabytes(c.files) / figures.Median(seconds)
 	return ctx.Err()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/weir-dev/weir/pkg/chunk"
 	"github.com/weir-dev/weir/pkg/parse"
 	"github.com/weir-dev/weir/pkg/tokens"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 // times is how much larger the larger version of a file is.
@@ -28,7 +29,7 @@ const times = 10
 // is ten runs, which says nothing about the ratio and is not counted in it.
 // Between tables of CSV comes a line end: else two rows would be one of twice the
 // columns, and every other row be filled up to those.
-func benchUgly(ctx context.Context, c *corpus, found figures) error {
+func benchUgly(ctx context.Context, c *corpus, found figures.Figures) error {
 	counter, err := tokens.New(tokens.Cl100kBase)
 	if err != nil {
 		return fmt.Errorf("making a counter: %w", err)

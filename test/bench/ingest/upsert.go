@@ -15,6 +15,7 @@ import (
 	"github.com/weir-dev/weir/pkg/vector"
 	"github.com/weir-dev/weir/pkg/vector/qdrant"
 	"github.com/weir-dev/weir/pkg/vector/vectortest/load"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 // The load of upsert: some 10,000 points of the shape of real chunks.
@@ -27,7 +28,7 @@ const (
 // Qdrant's client alone, on the embedded server, in turns and each in a fresh
 // collection; which goes first alternates. upsert_ratio_raw is the client's time
 // divided by the adapter's: 1 is no overhead.
-func benchUpsert(ctx context.Context, c *corpus, found figures) error {
+func benchUpsert(ctx context.Context, c *corpus, found figures.Figures) error {
 	dir, err := os.MkdirTemp("", "weir-ingest-")
 	if err != nil {
 		return fmt.Errorf("making a folder: %w", err)
@@ -76,7 +77,7 @@ func newUpserts(addr string) (*upserts, error) {
 
 func (u *upserts) close() { _ = errors.Join(u.raw.Close(), u.store.Close()) }
 
-func (u *upserts) measure(ctx context.Context, rounds int, found figures) error {
+func (u *upserts) measure(ctx context.Context, rounds int, found figures.Figures) error {
 	var adapter, raw, ratios []float64
 	for round := range rounds {
 		var seconds [2]float64
@@ -91,8 +92,8 @@ func (u *upserts) measure(ctx context.Context, rounds int, found figures) error 
 		adapter, raw, ratios = append(adapter, seconds[0]), append(raw, seconds[1]), append(ratios, seconds[1]/seconds[0])
 	}
 	const points = batches * load.Batch
-	found["upsert_chunks_s"], found["upsert_raw_chunks_s"] = points/median(adapter), points/median(raw)
-	found["upsert_ratio_raw"] = median(ratios)
+	found["upsert_chunks_s"], found["upsert_raw_chunks_s"] = points/figures.Median(adapter), points/figures.Median(raw)
+	found["upsert_ratio_raw"] = figures.Median(ratios)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/rerank"
 )
 
@@ -41,12 +42,12 @@ func coverages(verdicts []verdict) (all, texts []float64) {
 
 // foreign measures how well the coverage tells the set's own questions from
 // those of another, whose answers it does not have.
-func (b *bench) foreign(ctx context.Context, own set, verdicts []verdict) error {
-	other, err := readSet(b.data, "selqa")
+func (b *bench) foreign(ctx context.Context, own dataset.Set, verdicts []verdict) error {
+	other, err := dataset.Read(b.data, "selqa")
 	if err != nil {
 		return err
 	}
-	other.name = own.name // is asked there
+	other.Name = own.Name // is asked there
 	strange, err := ask(ctx, b.store, b.encoder, other)
 	if err != nil {
 		return fmt.Errorf("foreign questions: %w", err)
@@ -65,14 +66,7 @@ func (b *bench) foreign(ctx context.Context, own set, verdicts []verdict) error 
 // unanswerable measures the same for questions that were made to look as if the
 // set had their answer. Words can't tell; it is a figure, not a goal.
 func (b *bench) unanswerable(ctx context.Context) error {
-	set, err := readSet(b.data, "squad2-noanswer")
-	if err != nil {
-		return err
-	}
-	if err := fill(ctx, b.store, b.encoder, set); err != nil {
-		return err
-	}
-	found, err := ask(ctx, b.store, b.encoder, set)
+	_, found, err := b.ask(ctx, "squad2-noanswer")
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,17 @@ import (
 	"os"
 	"text/tabwriter"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/rerank"
 	"github.com/weir-dev/weir/pkg/sparse"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
+
+// setNames are the sets that are measured, folders of WEIR_DATA/rag.
+func setNames() []string {
+	return []string{"squad", "selqa", "jsquad", "pubmedqa", "xquad-de", "xquad-ru", "xquad-ar", "xquad-tr",
+		"xquad-hi", "xquad-el", "xquad-zh", "xquad-th", "nats-headings", "nats-qa"}
+}
 
 // bench is one run.
 type bench struct {
@@ -16,20 +24,13 @@ type bench struct {
 	store   store
 	encoder *sparse.Encoder
 	ranker  *rerank.Ranker
-	found   figures
+	found   figures.Figures
 }
 
 // measure measures the sets, and what belongs to one of them.
 func (b *bench) measure(ctx context.Context, names []string) error {
 	for _, name := range names {
-		set, err := readSet(b.data, name)
-		if err != nil {
-			return err
-		}
-		if err := fill(ctx, b.store, b.encoder, set); err != nil {
-			return err
-		}
-		found, err := ask(ctx, b.store, b.encoder, set)
+		set, found, err := b.ask(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -50,6 +51,19 @@ func (b *bench) measure(ctx context.Context, names []string) error {
 	return b.unanswerable(ctx)
 }
 
+// ask stores a set and asks its questions.
+func (b *bench) ask(ctx context.Context, name string) (dataset.Set, []asked, error) {
+	s, err := dataset.Read(b.data, name)
+	if err != nil {
+		return s, nil, err
+	}
+	if err := fill(ctx, b.store, b.encoder, s); err != nil {
+		return s, nil, err
+	}
+	found, err := ask(ctx, b.store, b.encoder, s)
+	return s, found, err
+}
+
 // languages adds the mean over languages for which bm25 has no stemmer or a
 // foreign one, if all were measured.
 func (b *bench) languages() {
@@ -66,10 +80,10 @@ func (b *bench) languages() {
 }
 
 // ranks measures those of right passages in each list, fused and reranked.
-func (b *bench) ranks(set set, found []asked, verdicts []verdict) {
+func (b *bench) ranks(set dataset.Set, found []asked, verdicts []verdict) {
 	var fused, bm25, grams, reordered quality
 	for i, a := range found {
-		gold := set.gold[a.question.ID]
+		gold := set.Gold[a.question.ID]
 		fused.add(a.hits, gold)
 		bm25.add(a.bm25, gold)
 		grams.add(a.grams, gold)
@@ -78,7 +92,7 @@ func (b *bench) ranks(set set, found []asked, verdicts []verdict) {
 	n := float64(len(found))
 	for name, value := range map[string]float64{"r1": fused.r1, "r5": fused.r5, "r10": fused.r10, "ndcg10": fused.ndcg,
 		"bm25.r1": bm25.r1, "grams.r1": grams.r1, "rerank.r1": reordered.r1, "rerank.ndcg10": reordered.ndcg} {
-		b.found[set.name+"."+name] = value / n
+		b.found[set.Name+"."+name] = value / n
 	}
 }
 

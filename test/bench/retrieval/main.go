@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,8 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/rerank"
 	"github.com/weir-dev/weir/pkg/sparse"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 func main() {
@@ -29,12 +30,9 @@ func main() {
 	}
 }
 
-// figures are what was measured, by name.
-type figures map[string]float64
-
 func run(ctx context.Context) error {
 	out := flag.String("out", "build/bench", "folder for the JSON file")
-	data := flag.String("data", dataDir(), "folder that holds rag/ (WEIR_DATA)")
+	data := flag.String("data", dataset.Folder(), "folder that holds rag/ (WEIR_DATA)")
 	names := flag.String("sets", strings.Join(setNames(), ","), "sets to measure")
 	kind := flag.String("store", storeQdrant, "vector store: qdrant (embedded), or memory for experiments")
 	weights := flag.String("train", "", "train the reranker and write its weights to this file instead")
@@ -44,7 +42,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b := bench{data: *data, store: s, encoder: sparse.New(), ranker: rerank.New(), found: figures{}}
+	b := bench{data: *data, store: s, encoder: sparse.New(), ranker: rerank.New(), found: figures.Figures{}}
 	if *weights != "" {
 		return errors.Join(b.train(ctx, *weights), stop())
 	}
@@ -55,27 +53,5 @@ func run(ctx context.Context) error {
 	}
 	b.print(strings.Split(*names, ","))
 	fmt.Printf("\nmeasured in %s\n", time.Since(start).Round(time.Second))
-	return write(filepath.Join(*out, "retrieval.json"), b.found)
-}
-
-// dataDir is where the data sets are.
-func dataDir() string {
-	if dir := os.Getenv("WEIR_DATA"); dir != "" {
-		return dir
-	}
-	return filepath.Join("..", "shared", "data")
-}
-
-func write(path string, found figures) error {
-	data, err := json.MarshalIndent(found, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding figures: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	if err := os.WriteFile(path, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing figures: %w", err)
-	}
-	return nil
+	return b.found.Write(filepath.Join(*out, "retrieval.json"))
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/rerank"
 	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/vector"
@@ -16,7 +17,7 @@ import (
 
 // asked is a question with what the store found.
 type asked struct {
-	question    question
+	question    dataset.Question
 	hits        []vector.Hit // fused
 	bm25, grams []vector.Hit // each list's first
 }
@@ -26,10 +27,10 @@ type asked struct {
 const depth = rerank.Depth
 
 // ask searches for every question of the set.
-func ask(ctx context.Context, s store, encoder *sparse.Encoder, set set) ([]asked, error) {
-	found := make([]asked, len(set.questions))
+func ask(ctx context.Context, s store, encoder *sparse.Encoder, set dataset.Set) ([]asked, error) {
+	found := make([]asked, len(set.Questions))
 	err := parallel(len(found), func(i int) (err error) {
-		found[i], err = askOne(ctx, s, encoder, set.name, set.questions[i])
+		found[i], err = askOne(ctx, s, encoder, set.Name, set.Questions[i])
 		return err
 	})
 	return found, err
@@ -45,7 +46,7 @@ func parallel(n int, do func(i int) error) error {
 	return group.Wait()
 }
 
-func askOne(ctx context.Context, s store, encoder *sparse.Encoder, name string, q question) (asked, error) {
+func askOne(ctx context.Context, s store, encoder *sparse.Encoder, name string, q dataset.Question) (asked, error) {
 	bm25, grams := encoder.Query(q.Text)
 	a := asked{question: q}
 	for _, search := range []struct {

@@ -7,17 +7,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
 // small is a set that needs no data.
-func small() set {
-	return set{name: "small", documents: []document{
+func small() dataset.Set {
+	return dataset.Set{Name: "small", Documents: []dataset.Document{
 		{ID: "cats", Title: "Cats", Text: "Cats sleep for most of the day."},
 		{ID: "dogs", Title: "Dogs", Text: "Dogs guard houses and herd sheep."},
 		{ID: "fish", Text: "Fish sleep with open eyes."},
-	}, questions: []question{{ID: "1", Text: "Which animals guard houses?"}, {ID: "2", Text: "?"}}}
+	}, Questions: []dataset.Question{{ID: "1", Text: "Which animals guard houses?"}, {ID: "2", Text: "?"}}}
 }
 
 // The store for experiments ranks and scores as the embedded server does.
@@ -84,7 +85,7 @@ func TestAskNeedsStore(t *testing.T) {
 	if _, _, err := openStore(context.Background(), "disk"); err == nil {
 		t.Error("a store of an unknown kind was opened")
 	}
-	if _, err := readSet(t.TempDir(), "squad"); err == nil {
+	if _, err := dataset.Read(t.TempDir(), "squad"); err == nil {
 		t.Error("a set that is not there was read")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/weir-dev/weir/embedded/qdrantd"
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/sparse"
 	"github.com/weir-dev/weir/pkg/vector"
 	"github.com/weir-dev/weir/pkg/vector/qdrant"
@@ -31,7 +32,7 @@ func pointID(set string, i int) string {
 }
 
 // prefix is what stands before a document's text.
-func prefix(d document) string {
+func prefix(d dataset.Document) string {
 	if d.Title == "" {
 		return ""
 	}
@@ -42,20 +43,20 @@ func prefix(d document) string {
 const batch = 128
 
 // fill stores a set in its index.
-func fill(ctx context.Context, s store, encoder *sparse.Encoder, set set) error {
-	if err := s.Ensure(ctx, index(set.name)); err != nil {
-		return fmt.Errorf("making the index of %s: %w", set.name, err)
+func fill(ctx context.Context, s store, encoder *sparse.Encoder, set dataset.Set) error {
+	if err := s.Ensure(ctx, index(set.Name)); err != nil {
+		return fmt.Errorf("making the index of %s: %w", set.Name, err)
 	}
 	var points []vector.Point
-	for i, d := range set.documents {
+	for i, d := range set.Documents {
 		// A dense vector is a must; none is searched.
-		p := vector.Point{ID: pointID(set.name, i), Dense: []float32{1}, Chunk: vector.Chunk{
+		p := vector.Point{ID: pointID(set.Name, i), Dense: []float32{1}, Chunk: vector.Chunk{
 			Document: d.ID, Version: 1, Hash: d.ID, Prefix: prefix(d), Text: d.Text, Meta: vector.Meta{Title: d.Title}}}
 		p.BM25, p.Grams = encoder.Passage(p.Chunk.Prefix + p.Chunk.Text)
 		points = append(points, p)
-		if len(points) == batch || i == len(set.documents)-1 {
-			if err := s.Upsert(ctx, index(set.name), scope(set.name), points); err != nil {
-				return fmt.Errorf("storing %s: %w", set.name, err)
+		if len(points) == batch || i == len(set.Documents)-1 {
+			if err := s.Upsert(ctx, index(set.Name), scope(set.Name), points); err != nil {
+				return fmt.Errorf("storing %s: %w", set.Name, err)
 			}
 			points = points[:0]
 		}

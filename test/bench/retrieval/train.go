@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/rerank"
 )
 
@@ -20,7 +21,7 @@ func trainingSets() []string { return []string{"squad", "selqa", "pubmedqa", "js
 
 // lesson is a set ready for training.
 type lesson struct {
-	set   set
+	set   dataset.Set
 	asked []asked
 }
 
@@ -28,14 +29,7 @@ type lesson struct {
 func (b *bench) train(ctx context.Context, path string) error {
 	var lessons []lesson
 	for _, name := range trainingSets() {
-		set, err := readSet(b.data, name)
-		if err != nil {
-			return err
-		}
-		if err := fill(ctx, b.store, b.encoder, set); err != nil {
-			return err
-		}
-		found, err := ask(ctx, b.store, b.encoder, set)
+		set, found, err := b.ask(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -71,7 +65,7 @@ func passageExamples(ranker *rerank.Ranker, lessons []lesson) []example {
 	var examples []example
 	for _, l := range lessons {
 		for _, a := range l.asked {
-			gold := l.set.gold[a.question.ID]
+			gold := l.set.Gold[a.question.ID]
 			reading := ranker.Read(a.question.Text, candidates(a.hits))
 			if !taught(gold) || !reading.Question() {
 				continue
@@ -91,7 +85,7 @@ func sentenceExamples(ranker *rerank.Ranker, lessons []lesson) []example {
 	var examples []example
 	for _, l := range lessons {
 		for _, a := range l.asked {
-			if !taught(l.set.gold[a.question.ID]) {
+			if !taught(l.set.Gold[a.question.ID]) {
 				continue
 			}
 			reading := ranker.Read(a.question.Text, candidates(a.hits))
@@ -110,16 +104,16 @@ func sentenceExamples(ranker *rerank.Ranker, lessons []lesson) []example {
 func heldOut(ranker *rerank.Ranker, lessons []lesson) string {
 	var out strings.Builder
 	for _, l := range lessons {
-		tests := slices.DeleteFunc(l.asked, func(a asked) bool { return taught(l.set.gold[a.question.ID]) })
+		tests := slices.DeleteFunc(l.asked, func(a asked) bool { return taught(l.set.Gold[a.question.ID]) })
 		verdicts := judge(ranker, tests)
 		var first, reordered quality
 		for i, a := range tests {
-			first.add(a.hits, l.set.gold[a.question.ID])
-			reordered.add(verdicts[i].order, l.set.gold[a.question.ID])
+			first.add(a.hits, l.set.Gold[a.question.ID])
+			reordered.add(verdicts[i].order, l.set.Gold[a.question.ID])
 		}
 		n := first.questions
 		fmt.Fprintf(&out, "//\t%s: %.0f questions, R@1 %.3f, reranked %.3f, an answer in 3 sentences %.3f\n",
-			l.set.name, n, first.r1/n, reordered.r1/n, cited(verdicts))
+			l.set.Name, n, first.r1/n, reordered.r1/n, cited(verdicts))
 	}
 	return out.String()
 }

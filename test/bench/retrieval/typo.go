@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"strings"
+
+	"github.com/weir-dev/weir/pkg/dataset"
 )
 
 const (
@@ -16,14 +18,14 @@ const (
 )
 
 // typos measures what is left of R@1 when the questions are mistyped.
-func (b *bench) typos(ctx context.Context, set set) error {
+func (b *bench) typos(ctx context.Context, set dataset.Set) error {
 	chance := rand.New(rand.NewPCG(1, 2)) // the same errors in every run
 	mistyped := set
-	mistyped.questions = nil
+	mistyped.Questions = nil
 	for range typoRounds {
-		for _, q := range set.questions {
+		for _, q := range set.Questions {
 			q.Text = mistype(q.Text, chance)
-			mistyped.questions = append(mistyped.questions, q)
+			mistyped.Questions = append(mistyped.Questions, q)
 		}
 	}
 	found, err := ask(ctx, b.store, b.encoder, mistyped)
@@ -32,10 +34,10 @@ func (b *bench) typos(ctx context.Context, set set) error {
 	}
 	var with quality
 	for _, a := range found {
-		with.add(a.hits, set.gold[a.question.ID])
+		with.add(a.hits, set.Gold[a.question.ID])
 	}
 	b.found["typos.r1"] = with.r1 / with.questions
-	b.found["typos.kept"] = b.found["typos.r1"] / b.found[set.name+".r1"]
+	b.found["typos.kept"] = b.found["typos.r1"] / b.found[set.Name+".r1"]
 	return nil
 }
 

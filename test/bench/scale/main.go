@@ -4,9 +4,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,7 +21,9 @@ import (
 
 	"github.com/weir-dev/weir/cmd/weir/up"
 	"github.com/weir-dev/weir/pkg/client"
+	"github.com/weir-dev/weir/pkg/dataset"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/test/internal/figures"
 )
 
 const (
@@ -46,7 +46,7 @@ func main() {
 	defer stop()
 	var o options
 	flag.StringVar(&o.out, "out", "build/bench", "folder for the JSON file")
-	flag.StringVar(&o.data, "data", dataDir(), "folder with the data sets (WEIR_DATA)")
+	flag.StringVar(&o.data, "data", dataset.Folder(), "folder with the data sets (WEIR_DATA)")
 	flag.IntVar(&o.chunks, "chunks", 100_000, "chunks to ingest, at least")
 	flag.IntVar(&o.queries, "queries", 300, "questions to ask")
 	flag.Parse()
@@ -56,15 +56,12 @@ func main() {
 	}
 }
 
-func dataDir() string {
-	if dir := os.Getenv("WEIR_DATA"); dir != "" {
-		return dir
-	}
-	return filepath.Join("..", "shared", "data")
-}
-
 func run(ctx context.Context, o options) error {
-	paragraphs, questions, err := load(filepath.Join(o.data, "rag", "squad"))
+	paragraphs, err := readTexts(filepath.Join(o.data, "rag", "squad", "corpus.jsonl"))
+	if err != nil {
+		return err
+	}
+	questions, err := readTexts(filepath.Join(o.data, "rag", "squad", "queries.jsonl"))
 	if err != nil {
 		return err
 	}
@@ -82,40 +79,28 @@ func run(ctx context.Context, o options) error {
 	err = up.Run(ctx, cfg, log, func(s up.System) {
 		go func() {
 			defer stop()
-			m := &measurement{options: o, dir: dir, paragraphs: paragraphs, questions: questions, found: map[string]float64{}}
+			m := &measurement{options: o, dir: dir, paragraphs: paragraphs, questions: questions, found: figures.Figures{}}
 			measured = m.run(ctx, s)
 		}()
 	})
 	return errors.Join(err, measured)
 }
 
-// load reads the paragraphs that documents are made of, and questions.
-func load(set string) (paragraphs, questions []string, err error) {
-	read := func(name string) (texts []string) {
-		f, openErr := os.Open(filepath.Join(set, name))
-		if openErr != nil {
-			err = errors.Join(err, fmt.Errorf("%w; set WEIR_DATA to the folder that holds rag/squad", openErr))
-			return nil
-		}
-		defer f.Close() //nolint:errcheck // read only
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			var line struct{ Text string }
-			err = errors.Join(err, json.Unmarshal(lines.Bytes(), &line))
-			texts = append(texts, line.Text)
-		}
-		err = errors.Join(err, lines.Err())
-		return texts
+// readTexts returns the text of every row of a file.
+func readTexts(path string) ([]string, error) {
+	rows, err := dataset.Rows[struct{ Text string }](path)
+	texts := make([]string, len(rows))
+	for i, row := range rows {
+		texts[i] = row.Text
 	}
-	return read("corpus.jsonl"), read("queries.jsonl"), err
+	return texts, err
 }
 
 type measurement struct {
 	options
 	dir                   string
 	paragraphs, questions []string
-	found                 map[string]float64
+	found                 figures.Figures
 	client                *client.Client
 }
 
@@ -132,7 +117,8 @@ func (m *measurement) run(ctx context.Context, s up.System) (err error) {
 	if m.found["disk_mb"], err = diskMB(m.dir); err != nil {
 		return err
 	}
-	return m.write()
+	m.found.Print()
+	return m.found.Write(filepath.Join(m.out, "scale.json"))
 }
 
 // document is one of random paragraphs, so that its chunks are texts of their own:
@@ -223,7 +209,7 @@ func (m *measurement) ask(ctx context.Context) error {
 		}
 	}
 	slices.Sort(took)
-	m.found["query_p50_ms"], m.found["query_p95_ms"] = took[len(took)/2], took[len(took)*95/100]
+	m.found["query_p50_ms"], m.found["query_p95_ms"] = figures.Quantile(took, 0.5), figures.Quantile(took, 0.95)
 	m.found["resident_mb"] = residentMB()
 	return nil
 }
@@ -259,23 +245,4 @@ func diskMB(dir string) (mb float64, err error) {
 		return err
 	})
 	return mb, err
-}
-
-func (m *measurement) write() error {
-	names := make([]string, 0, len(m.found))
-	for name := range m.found {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		fmt.Printf("%-24s %.5g\n", name, m.found[name])
-	}
-	data, err := json.MarshalIndent(m.found, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(m.out, 0o750); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(m.out, "scale.json"), append(data, '\n'), 0o600)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// maxIgnoreBytes bounds an ignore file: a larger one is none.
+// maxIgnoreBytes bounds an ignore file: a larger one is an error.
 const maxIgnoreBytes = 1 << 20
 
 // rules are the lines of a folder's ignore file, and those of the folders above.

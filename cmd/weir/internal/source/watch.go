@@ -44,7 +44,8 @@ type WatchOptions struct {
 	Quiet time.Duration
 	// Ready, if not nil, is called once, when no later change can be missed.
 	Ready func()
-	// Skipped, if not nil, is told of files that come to be left out.
+	// Skipped, if not nil, is told of files that are left out: those that are at the start, and
+	// those that come to be.
 	Skipped func(Skip)
 }
 

@@ -82,11 +82,7 @@ func (q *queue) try(items []item) error {
 		return event.Errorf(event.ClassInternal, "%d vectors for %d texts", len(response.Vectors), len(items))
 	}
 	q.b.metrics.observe(len(items), response.Usage.PromptTokens)
-	cost := int64(0)
-	for _, a := range report.Attempts {
-		cost += a.CostNanoUSD
-	}
-	tokens, costs := Shares(int64(response.Usage.PromptTokens), sizes), Shares(cost, sizes)
+	tokens, costs := shares(int64(response.Usage.PromptTokens), sizes), shares(report.CostNanoUSD(), sizes)
 	for i, it := range items {
 		it.take(response.Vectors[i], int(tokens[i]), costs[i])
 	}

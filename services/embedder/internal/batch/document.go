@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -85,10 +86,7 @@ func (d *document) isRefused(mark bool) bool {
 
 // name is what errors call a text.
 func name(texts []Text, i int) string {
-	if texts[i].Name != "" {
-		return texts[i].Name
-	}
-	return fmt.Sprintf("text %d of %d", i+1, len(texts))
+	return cmp.Or(texts[i].Name, fmt.Sprintf("text %d of %d", i+1, len(texts)))
 }
 
 // split groups items by document, in the order of their first ones: those of

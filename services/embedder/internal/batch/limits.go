@@ -71,9 +71,9 @@ func (l Limits) reached(n int, s Size) bool {
 
 func over(limit, n int) bool { return limit > 0 && n > limit }
 
-// Shares parts a whole by size; the parts sum up to it. What rounding leaves goes
+// shares parts a whole by size; the parts sum up to it. What rounding leaves goes
 // to the later ones.
-func Shares(whole int64, sizes []int) []int64 {
+func shares(whole int64, sizes []int) []int64 {
 	rest := int64(0)
 	for _, n := range sizes {
 		rest += int64(n)

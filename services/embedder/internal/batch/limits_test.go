@@ -79,7 +79,7 @@ func TestFill(t *testing.T) {
 // more than what went before.
 func TestShares(t *testing.T) {
 	t.Parallel()
-	if got := Shares(100, []int{10, 30, 60}); !slices.Equal(got, []int64{10, 30, 60}) {
+	if got := shares(100, []int{10, 30, 60}); !slices.Equal(got, []int64{10, 30, 60}) {
 		t.Errorf("got %v", got)
 	}
 	for seed := range uint64(1000) {
@@ -90,7 +90,7 @@ func TestShares(t *testing.T) {
 			total += sizes[i]
 		}
 		sum := int64(0)
-		for i, share := range Shares(whole, sizes) {
+		for i, share := range shares(whole, sizes) {
 			sum += share
 			part := float64(whole) * float64(sizes[i]) / float64(max(total, 1))
 			if share < 0 || total > 0 && (float64(share) < part-2 || float64(share) > part+float64(len(sizes))) {
@@ -101,7 +101,7 @@ func TestShares(t *testing.T) {
 			t.Fatalf("seed %d: the shares of %d by %v sum up to %d", seed, whole, sizes, sum)
 		}
 	}
-	if got := Shares(7, []int{0, 0}); got[0]+got[1] != 7 {
+	if got := shares(7, []int{0, 0}); got[0]+got[1] != 7 {
 		t.Errorf("of nothing: %v", got)
 	}
 }

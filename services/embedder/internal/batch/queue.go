@@ -102,9 +102,9 @@ func (q *queue) dispatch() {
 // dispatchLocked starts the calls that are due, and sets the timer for the next.
 func (q *queue) dispatchLocked() {
 	q.timer.Stop()
-	m, _ := q.b.of(q.key)
-	limits := q.b.cfg.Of(m)
 	for q.running < q.calls && len(q.waiting) > 0 {
+		m, _ := q.b.of(q.key)
+		limits := q.b.cfg.Of(m)
 		n, full := limits.Fill(len(q.waiting), func(i int) Size { return q.waiting[i].size })
 		if left := q.left(); !full && left > 0 {
 			q.timer.Reset(left)

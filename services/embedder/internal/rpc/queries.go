@@ -42,7 +42,7 @@ func (q *Queries) Start() (stop func(), err error) {
 func (q *Queries) answer(ctx context.Context, data []byte) any {
 	reply := event.EmbedReply{V: event.Version}
 	if err := q.embed(ctx, data, &reply); err != nil {
-		reply.Error, reply.RetryAfterMS = failure(err)
+		reply.Failure = event.FailureOf(err)
 	}
 	return reply
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 	"github.com/weir-dev/weir/services/embedder/internal/batch"
 )
 
-// MaxPassages bounds one request for reranking.
-const MaxPassages = 1000
+// maxPassages bounds one request for reranking.
+const maxPassages = 1000
 
 // Reranker is what is needed of the guard.
 type Reranker interface {
@@ -56,7 +57,7 @@ func (r *Rerankers) Start() (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var following sync.WaitGroup
 	following.Go(func() {
-		defer func() { end(served) }()
+		defer end(served)
 		for {
 			select {
 			case <-ctx.Done():
@@ -77,10 +78,7 @@ func (r *Rerankers) Start() (stop func(), err error) {
 
 // follow serves the models of the current catalog, and no others.
 func (r *Rerankers) follow(served map[string]func()) error {
-	gone := map[string]func(){}
-	for id, stop := range served {
-		gone[id] = stop
-	}
+	gone := maps.Clone(served)
 	var failed error
 	for _, m := range r.Catalog.Current().RerankModels() {
 		delete(gone, m.ID)
@@ -127,8 +125,7 @@ type reranking struct {
 func (w *reranking) answer(ctx context.Context, data []byte) any {
 	reply := event.RerankReply{V: event.Version}
 	if err := w.rerank(ctx, data, &reply); err != nil {
-		reply.Scores = nil
-		reply.Error, reply.RetryAfterMS = failure(err)
+		reply.Failure = event.FailureOf(err)
 	}
 	return reply
 }
@@ -143,13 +140,13 @@ func (w *reranking) rerank(ctx context.Context, data []byte, reply *event.Rerank
 	switch n := len(request.Passages); {
 	case request.Query == "":
 		return event.Invalid("query", "send the question", "missing")
-	case n == 0 || n > MaxPassages:
-		return event.Invalid("passages", fmt.Sprintf("send 1 to %d", MaxPassages), "got %d", n)
+	case n == 0 || n > maxPassages:
+		return event.Invalid("passages", fmt.Sprintf("send 1 to %d", maxPassages), "got %d", n)
 	}
 	m, _ := w.r.Catalog.Current().Model(w.model) // one that is gone is refused by the guard
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	reply.Scores = make([]float64, len(request.Passages))
+	scores := make([]float64, len(request.Passages))
 	var mu sync.Mutex
 	var calls sync.WaitGroup
 	for _, p := range parts(m, &request) {
@@ -162,7 +159,7 @@ func (w *reranking) rerank(ctx context.Context, data []byte, reply *event.Rerank
 			mu.Lock()
 			defer mu.Unlock()
 			for _, s := range resp.Results {
-				reply.Scores[p.from+s.Index] = s.Score
+				scores[p.from+s.Index] = s.Score
 			}
 			reply.Tokens += resp.Usage.PromptTokens
 			reply.CostNanoUSD += cost
@@ -172,6 +169,7 @@ func (w *reranking) rerank(ctx context.Context, data []byte, reply *event.Rerank
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("reranking with %s: %w", w.model, err)
 	}
+	reply.Scores = scores
 	return nil
 }
 
@@ -212,9 +210,5 @@ func (w *reranking) call(ctx context.Context, query string, passages []string) (
 	if len(resp.Results) != len(passages) {
 		return llm.RerankResponse{}, 0, event.Errorf(event.ClassInternal, "%d scores for %d passages", len(resp.Results), len(passages))
 	}
-	cost := int64(0)
-	for _, a := range report.Attempts {
-		cost += a.CostNanoUSD
-	}
-	return resp, cost, nil
+	return resp, report.CostNanoUSD(), nil
 }

@@ -105,7 +105,7 @@ func TestRerankErrors(t *testing.T) {
 	k := stagetest.New(t)
 	r := rerankers(t, k, &event.Error{Class: event.ClassUnavailable, Message: "down", RetryAfter: time.Second})
 	started(t, r)
-	many, err := json.Marshal(event.RerankRequest{V: event.Version, Query: "q", Passages: make([]string, MaxPassages+1)})
+	many, err := json.Marshal(event.RerankRequest{V: event.Version, Query: "q", Passages: make([]string, maxPassages+1)})
 	if err != nil {
 		t.Fatal(err)
 	}

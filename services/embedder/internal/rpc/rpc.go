@@ -13,15 +13,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/bus"
 )
 
 const (
 	// group shares the requests out among the processes.
 	group = "embedder"
-	// backlog is how many requests may wait for a free worker in this process; one
-	// more is dropped, and its asker asks again.
-	backlog = 1024
 	// workers is how many requests of a subject are in work at once. They mostly
 	// wait for a call that they share.
 	workers = 256
@@ -48,27 +45,11 @@ func (s *server) start() (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", s.subject, err)
 	}
-	requests := make(chan *nats.Msg, backlog)
-	sub, err := s.nc.ChanQueueSubscribe(s.subject, group, requests)
+	stop, err = bus.Serve(s.nc, s.subject, group, workers, func(msg *nats.Msg) { s.reply(msg, sign) })
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", s.subject, err)
 	}
-	free := make(chan struct{}, workers)
-	var work sync.WaitGroup
-	work.Go(func() {
-		for msg := range requests {
-			free <- struct{}{}
-			work.Go(func() {
-				defer func() { <-free }()
-				s.reply(msg, sign)
-			})
-		}
-	})
-	return sync.OnceFunc(func() {
-		sub.Unsubscribe() //nolint:errcheck // the connection may be gone
-		close(requests)
-		work.Wait()
-	}), nil
+	return stop, nil
 }
 
 func (s *server) reply(msg *nats.Msg, sign []byte) {
@@ -96,10 +77,4 @@ func (s *server) reply(msg *nats.Msg, sign []byte) {
 		return // cannot happen: finite numbers and texts only
 	}
 	msg.Respond(data) //nolint:errcheck // the asker's timeout tells it
-}
-
-// failure is what a reply says of an error.
-func failure(err error) (e *event.Error, retryAfterMS int64) {
-	e = event.AsError(err)
-	return e, e.RetryAfter.Milliseconds()
 }
