@@ -18,6 +18,7 @@ type askCmd struct {
 	Filter     map[string]string `placeholder:"KEY=VALUE" help:"Metadata that documents must have."`
 	TopK       int               `default:"0" help:"How many chunks the model is shown (0: the router's default)."`
 	Model      string            `help:"Model to use (default: the router's choice)."`
+	Task       string            `help:"Task whose policy chooses the model (default: the default policy)."`
 	Timeout    time.Duration     `default:"2m" help:"How long to wait for the answer; the job's deadline as well."`
 }
 
@@ -37,7 +38,7 @@ func ask(e *env, cl *client.Client, c *askCmd) (event.Result, error) {
 	ctx, cancel := e.withTimeout(c.Timeout)
 	defer cancel()
 	job := event.GenerateJob{
-		Model: c.Model, Messages: []event.Message{{Role: "user", Content: c.Question}},
+		Model: c.Model, Task: c.Task, Messages: []event.Message{{Role: "user", Content: c.Question}},
 		RAG: &event.RAG{Collection: c.Collection, TopK: c.TopK, Readers: c.Reader, Filter: c.Filter}, Stream: true,
 	}
 	if c.Timeout > 0 {
@@ -94,6 +95,32 @@ func printEnd(w io.Writer, r event.Result) {
 	if len(r.Receipt.Attempts) > 0 {
 		fmt.Fprintf(w, "\n  %s\n", receiptLine(r.Receipt))
 	}
+	if line := routingLine(r.Receipt); line != "" {
+		fmt.Fprintf(w, "  %s\n", line)
+	}
+}
+
+// routingLine says how the model was chosen and what that saved, "" when the job
+// named it.
+func routingLine(r event.Receipt) string {
+	if hit := r.Cache; hit != nil {
+		return fmt.Sprintf("known from job %s (%s) | saved $%s", hit.Job, hit.Kind, usd(hit.SavedNanoUSD))
+	}
+	route := r.Routing
+	if route == nil {
+		return ""
+	}
+	line := "task " + route.Task
+	for _, step := range route.Escalated {
+		line += fmt.Sprintf(" | not accepted: %s (%s, p %.2f)", step.Model, step.Gate, step.P)
+	}
+	if route.Exhausted {
+		line += " | no answer was accepted"
+	}
+	if route.Reference != "" && route.ReferenceCostNanoUSD > 0 {
+		line += fmt.Sprintf(" | %s would have cost $%s", route.Reference, usd(route.ReferenceCostNanoUSD))
+	}
+	return line
 }
 
 // sourceLine is a citation: where, the title and section path, and the page.

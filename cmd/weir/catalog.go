@@ -47,8 +47,9 @@ func readFile(file string) ([]byte, error) {
 	return data, nil
 }
 
-// readCatalog reads and checks the file, or what stands in for one.
-func readCatalog(file string, now time.Time) (*catalog.Catalog, error) {
+// readCatalog reads and checks the file, or what stands in for one, and the
+// policies, if there are any.
+func readCatalog(file, policies string, now time.Time) (*catalog.Catalog, error) {
 	data, err := catalogText(file)
 	if err != nil {
 		return nil, err
@@ -57,17 +58,24 @@ func readCatalog(file string, now time.Time) (*catalog.Catalog, error) {
 	if err != nil {
 		return nil, coded(exitUsage, "%s is not valid:\n%w", cmp.Or(file, "the default catalog"), err)
 	}
+	if policies == "" {
+		return c, nil
+	}
+	if c, err = (catalog.Files{Policies: policies}).Load(c, now); err != nil {
+		return nil, coded(exitUsage, "the policies are not valid:\n%w", err)
+	}
 	return c, nil
 }
 
 type catalogCheckCmd struct {
-	File string `arg:"" optional:"" env:"WEIR_CATALOG" help:"Catalog file (default: the built-in catalog)."`
+	File     string `arg:"" optional:"" env:"WEIR_CATALOG" help:"Catalog file (default: the built-in catalog)."`
+	Policies string `env:"WEIR_POLICIES" placeholder:"FILE" help:"Policies file to check with it."`
 }
 
 // Run checks a catalog and prints what is in it.
 func (c *catalogCheckCmd) Run(e *env) error {
 	now := time.Now()
-	cat, err := readCatalog(c.File, now)
+	cat, err := readCatalog(c.File, c.Policies, now)
 	if err != nil {
 		return err
 	}
@@ -78,10 +86,13 @@ func (c *catalogCheckCmd) Run(e *env) error {
 		}
 	}
 	if e.JSON {
-		return e.printJSON(map[string]any{"revision": cat.Revision, "providers": len(cat.Providers), "models": len(cat.Models), "tenants": len(cat.Tenants), "deprecated": old})
+		return e.printJSON(map[string]any{"revision": cat.Revision, "providers": len(cat.Providers), "models": len(cat.Models), "tenants": len(cat.Tenants), "tasks": cat.Tasks(), "deprecated": old})
 	}
 	fmt.Fprintf(e.out, "%s is valid: revision %s, %s, %s, %s.\n", cmp.Or(c.File, "the default catalog"), cat.Revision,
 		plural(len(cat.Providers), "provider"), plural(len(cat.Models), "model"), plural(len(cat.Tenants), "tenant"))
+	if tasks := cat.Tasks(); len(tasks) > 0 {
+		fmt.Fprintf(e.out, "Tasks: %s.\n", strings.Join(tasks, ", "))
+	}
 	for _, id := range old {
 		m, _ := cat.Model(id)
 		fmt.Fprintf(e.err, "warning: model %s is deprecated since %s\n", id, m.Deprecated)
@@ -119,7 +130,7 @@ func (c *catalogShowCmd) Run(e *env) error {
 		return err
 	}
 	now := time.Now()
-	cat, err := readCatalog(c.File, now)
+	cat, err := readCatalog(c.File, "", now)
 	if err != nil {
 		return err
 	}

@@ -70,8 +70,8 @@ func TestStatus(t *testing.T) {
 	weir(t, "status", "--nats-url", url).wants(t, exitOK,
 		"STREAM", "WEIR_JOBS", "WEIR_STEPS", "WEIR_RESULTS", "WEIR_DEAD", "CONSUMER", "BACKLOG", "ingestor-batch", "embedder-embed-batch")
 	got := lines[status](t, weir(t, "status", "--json", "--nats-url", url).wants(t, exitOK))[0]
-	if len(got.Streams) != 7 || len(got.Consumers) != 2 {
-		t.Fatalf("%d streams and %d consumers, want 7 and 2 (of the stages that had work): %+v", len(got.Streams), len(got.Consumers), got)
+	if len(got.Streams) != 8 || len(got.Consumers) != 3 {
+		t.Fatalf("%d streams and %d consumers, want 8 and 3 (of the stages that had work, and the learner): %+v", len(got.Streams), len(got.Consumers), got)
 	}
 	for _, s := range got.Streams {
 		if s.Name == "WEIR_RESULTS" && s.Messages != 2 || s.MaxBytes < 1 {

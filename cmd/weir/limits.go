@@ -35,7 +35,7 @@ type health struct {
 
 // Run shows the limits of the catalog as the fleet has used them.
 func (c limitsCmd) Run(e *env) error {
-	models, err := readCatalog(c.File, time.Now())
+	models, err := readCatalog(c.File, "", time.Now())
 	if err != nil {
 		return err
 	}

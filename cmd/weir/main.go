@@ -31,24 +31,27 @@ type cli struct {
 	Tenant    string `env:"WEIR_TENANT" default:"default" help:"Tenant to work as."`
 	JSON      bool   `name:"json" help:"Print JSON, one object a line."`
 
-	Up       upCmd       `cmd:"" help:"Run all of Weir in this process."`
-	Ingest   ingestCmd   `cmd:"" help:"Store documents in a collection."`
-	Docs     docsCmd     `cmd:"" help:"List, show, remove, reindex or verify documents."`
-	Query    queryCmd    `cmd:"" help:"Show what retrieval finds in a collection, and why."`
-	Migrate  migrateCmd  `cmd:"" help:"Change the embedding model."`
-	Snapshot snapshotCmd `cmd:"" help:"Make, list, remove or restore snapshots of the vectors."`
-	Ask      askCmd      `cmd:"" help:"Ask a question about a collection."`
-	Submit   submitCmd   `cmd:"" help:"Submit a job from a JSON file."`
-	Result   resultCmd   `cmd:"" help:"Print the result of a job."`
-	Watch    watchCmd    `cmd:"" help:"Follow a job to its end."`
-	Status   statusCmd   `cmd:"" help:"Show streams, consumers, backlog and work in flight."`
-	Limits   limitsCmd   `cmd:"" help:"Show how far each provider's limits are used, and what is down."`
-	Spend    spendCmd    `cmd:"" help:"Show what was spent, by tenant, model or job."`
-	Config   configCmd   `cmd:"" help:"Show the effective configuration."`
-	Catalog  catalogCmd  `cmd:"" help:"Check, show or import a catalog of models."`
-	Demo     demoCmd     `cmd:"" help:"Run the main job once, on embedded servers, and exit."`
-	Dev      devCmd      `cmd:"" help:"Run one embedded server by itself."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Up        upCmd        `cmd:"" help:"Run all of Weir in this process."`
+	Ingest    ingestCmd    `cmd:"" help:"Store documents in a collection."`
+	Docs      docsCmd      `cmd:"" help:"List, show, remove, reindex or verify documents."`
+	Query     queryCmd     `cmd:"" help:"Show what retrieval finds in a collection, and why."`
+	Migrate   migrateCmd   `cmd:"" help:"Change the embedding model."`
+	Snapshot  snapshotCmd  `cmd:"" help:"Make, list, remove or restore snapshots of the vectors."`
+	Ask       askCmd       `cmd:"" help:"Ask a question about a collection."`
+	Submit    submitCmd    `cmd:"" help:"Submit a job from a JSON file."`
+	Result    resultCmd    `cmd:"" help:"Print the result of a job."`
+	Watch     watchCmd     `cmd:"" help:"Follow a job to its end."`
+	Status    statusCmd    `cmd:"" help:"Show streams, consumers, backlog and work in flight."`
+	Outcomes  outcomesCmd  `cmd:"" help:"Print what models did with the questions of tasks, for weir calibrate."`
+	Limits    limitsCmd    `cmd:"" help:"Show how far each provider's limits are used, and what is down."`
+	Spend     spendCmd     `cmd:"" help:"Show what was spent, by tenant, model or job."`
+	Config    configCmd    `cmd:"" help:"Show the effective configuration."`
+	Catalog   catalogCmd   `cmd:"" help:"Check, show or import a catalog of models."`
+	Calibrate calibrateCmd `cmd:"" help:"Choose models per task from recorded outcomes; write the policy table."`
+	Replay    replayCmd    `cmd:"" help:"Run a policy table over recorded outcomes."`
+	Demo      demoCmd      `cmd:"" help:"Run the main job once, on embedded servers, and exit."`
+	Dev       devCmd       `cmd:"" help:"Run one embedded server by itself."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // Exit codes.

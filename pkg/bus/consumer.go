@@ -157,3 +157,8 @@ func (b *Bus) ConsumerInfo(ctx context.Context, c Consumer) (*jetstream.Consumer
 func RouteConsumer(lane event.Lane, maxAckPending int) Consumer {
 	return stepConsumer("router-fallback", event.RouteSubject(lane, "*"), lane, maxAckPending)
 }
+
+// FlightConsumer is the router's for jobs that wait for an identical one.
+func FlightConsumer(lane event.Lane, maxAckPending int) Consumer {
+	return stepConsumer("router-flight", event.FlightSubject(lane, "*"), lane, maxAckPending)
+}

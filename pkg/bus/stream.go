@@ -20,6 +20,8 @@ const (
 	StreamTokens  = "WEIR_TOKENS"
 	StreamDead    = "WEIR_DEAD"
 	StreamLedger  = "WEIR_LEDGER"
+	// StreamOutcomes holds what jobs teach the policy table.
+	StreamOutcomes = "WEIR_OUTCOMES"
 
 	PayloadBucket = "weir_payloads"
 
@@ -29,6 +31,8 @@ const (
 	BucketSpend       = "weir_spend"       // totals by day, tenant and model
 	BucketCalibration = "weir_calibration" // how far token estimates are off
 	BucketDocuments   = "weir_documents"   // the manifest: which chunks each document has
+	BucketCache       = "weir_cache"       // answers given before, and which job is at work on one
+	BucketCascade     = "weir_cascade"     // what is learned of tasks while they run
 	BucketConfig      = "weir_config"      // what the fleet has agreed on: the embedding model in force
 )
 
@@ -140,6 +144,13 @@ func Streams(l Limits) []jetstream.StreamConfig {
 			MaxMsgs: -1, MaxBytes: l.LedgerBytes, MaxAge: l.LedgerAge, MaxMsgSize: MaxMessage, MaxConsumers: -1,
 			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},
+		{
+			Name: StreamOutcomes, Description: "what models did with the questions of tasks",
+			Subjects: []string{"weir.outcomes.*.*"}, Retention: jetstream.LimitsPolicy,
+			Discard: jetstream.DiscardOld, MaxMsgs: -1, MaxMsgsPerSubject: -1,
+			MaxBytes: 1 << 30, MaxAge: 30 * 24 * time.Hour, MaxMsgSize: MaxMessage, MaxConsumers: -1,
+			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
+		},
 	}
 }
 
@@ -165,6 +176,8 @@ func Buckets(l Limits) []jetstream.KeyValueConfig {
 		{Bucket: BucketSpend, Description: "totals by day, tenant and model", TTL: spendAge, MaxBytes: 4 * stateBytes, LimitMarkerTTL: markerAge},
 		{Bucket: BucketCalibration, Description: "how far token estimates are off"},
 		{Bucket: BucketDocuments, Description: "which chunks each document has", MaxBytes: l.DocumentBytes, MaxValueSize: MaxMessage},
+		{Bucket: BucketCache, Description: "answers given before", MaxBytes: 4 * stateBytes, LimitMarkerTTL: markerAge},
+		{Bucket: BucketCascade, Description: "what is learned of tasks", MaxValueSize: 1 << 20},
 		{Bucket: BucketConfig, Description: "what the fleet has agreed on"},
 	}
 	for i := range buckets {

@@ -100,7 +100,7 @@ func TestBuckets(t *testing.T) {
 		if _, err := kv.Create(t.Context(), "key", []byte("1")); err != nil {
 			t.Errorf("%s: %v", cfg.Bucket, err)
 		}
-		lease := cfg.Bucket == bus.BucketBudget || cfg.Bucket == bus.BucketBreakers || cfg.Bucket == bus.BucketSpend
+		lease := cfg.Bucket == bus.BucketBudget || cfg.Bucket == bus.BucketBreakers || cfg.Bucket == bus.BucketSpend || cfg.Bucket == bus.BucketCache
 		if _, err := kv.Create(t.Context(), "lease", nil, jetstream.KeyTTL(time.Minute)); (err == nil) != lease {
 			t.Errorf("%s: a key with a time to live: %v, want taken: %t", cfg.Bucket, err, lease)
 		}

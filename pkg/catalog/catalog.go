@@ -31,6 +31,9 @@ type Catalog struct {
 	// [Catalog.Collection].
 	Collections []Collection `yaml:"collections,omitempty"`
 
+	// Routing is what the policies file says; nil without one.
+	Routing *Routing `yaml:"-"`
+
 	content string // hash of the file
 }
 

@@ -212,7 +212,7 @@ func (d *decoder) field(v reflect.Value, key string, value ast.Node, path string
 	var known []string
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
-		if name == "" {
+		if name == "" || name == "-" {
 			continue // not of the file
 		}
 		if name == key {
@@ -248,7 +248,11 @@ func (d *decoder) text(node ast.Node, u encoding.TextUnmarshaler, path string) {
 		return
 	}
 	if err := u.UnmarshalText([]byte(s.GetToken().Value)); err != nil {
-		d.fail(path, "write a duration such as 500ms, 30s or 2m", "%q is not a duration", s.GetToken().Value)
+		hint, what := "write a duration such as 500ms, 30s or 2m", "a duration"
+		if _, ok := u.(*Tau); ok {
+			hint, what = "write auto, or a number from 0 to 1", "a threshold"
+		}
+		d.fail(path, hint, "%q is not %s", s.GetToken().Value, what)
 	}
 }
 

@@ -206,6 +206,9 @@ func (m *Model) fill(d Dialect) {
 	t.Idle = cmp.Or(t.Idle, min(defaultIdle, t.Total))
 }
 
+// Std is d as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
 // String writes d as a Go string.
 func (d Duration) String() string { return time.Duration(d).String() }
 

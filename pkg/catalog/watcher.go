@@ -1,15 +1,18 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -17,14 +20,89 @@ import (
 const DefaultInterval = 2 * time.Second
 
 // Load reads and checks the catalog file at path.
-func Load(path string, now time.Time) (*Catalog, error) {
-	data, err := readFile(path)
+func Load(path string, now time.Time) (*Catalog, error) { return Files{Catalog: path}.Load(nil, now) }
+
+// Files are what a catalog is read from.
+type Files struct {
+	// Catalog is the path of the catalog file; "" takes one that is given.
+	Catalog string
+	// Policies is the path of the policies file; "" has none.
+	Policies string
+}
+
+// Load reads and checks the files. Without a catalog file the providers and models
+// are those of base.
+func (f Files) Load(base *Catalog, now time.Time) (*Catalog, error) {
+	in, err := f.read()
 	if err != nil {
 		return nil, err
 	}
-	c, err := Parse(data, now)
+	return f.parse(in, base, now)
+}
+
+// contents are what the files hold, and the path of the policy table they name.
+type contents struct {
+	catalog, policies, table []byte
+	tablePath                string
+}
+
+// hash names the contents.
+func (in *contents) hash() string {
+	return contentHash(fmt.Appendf(nil, "%d/%d/%s%s%s", len(in.catalog), len(in.policies), in.catalog, in.policies, in.table))
+}
+
+func (f Files) read() (*contents, error) {
+	in := &contents{}
+	for _, file := range []struct {
+		path string
+		into *[]byte
+	}{{f.Catalog, &in.catalog}, {f.Policies, &in.policies}} {
+		if file.path == "" {
+			continue
+		}
+		var err error
+		if *file.into, err = readFile(file.path); err != nil {
+			return nil, err
+		}
+	}
+	if in.tablePath = f.tableOf(in.policies); in.tablePath != "" {
+		var err error
+		if in.table, err = readFile(in.tablePath); err != nil {
+			return nil, fmt.Errorf("%s: table: %w", f.Policies, err)
+		}
+	}
+	return in, nil
+}
+
+// tableOf is the path of the policy table that the policies name, if they do so
+// readably; what is wrong with them is told by parsing them.
+func (f Files) tableOf(policies []byte) string {
+	var named struct {
+		Table string `yaml:"table"`
+	}
+	if yaml.Unmarshal(policies, &named) != nil || named.Table == "" {
+		return ""
+	}
+	if filepath.IsAbs(named.Table) {
+		return named.Table
+	}
+	return filepath.Join(filepath.Dir(f.Policies), named.Table)
+}
+
+func (f Files) parse(in *contents, base *Catalog, now time.Time) (*Catalog, error) {
+	c := base
+	if f.Catalog != "" {
+		var err error
+		if c, err = Parse(in.catalog, now); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Catalog, err)
+		}
+	}
+	if f.Policies == "" {
+		return c, nil
+	}
+	c, err := c.withPolicies(in.policies, in.table)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Policies, err)
 	}
 	return c, nil
 }
@@ -45,8 +123,8 @@ func readFile(path string) ([]byte, error) {
 
 // WatcherConfig says what to watch.
 type WatcherConfig struct {
-	// Path of the file; "" watches nothing, for a catalog that has no file.
-	Path string
+	// Files are watched; without any the catalog stays as it is.
+	Files
 	// Interval between looks at the file; 0 is DefaultInterval.
 	Interval time.Duration
 	// Now is the clock; nil is time.Now.
@@ -69,9 +147,11 @@ type Watcher struct {
 	changed chan struct{}
 	err     error
 
-	// Of Run alone: the file as it was last read, and what was last refused.
-	size    int64
-	modTime time.Time
+	// Of Run alone: the files as they were last read, and what was last refused.
+	base    *Catalog
+	read    []stamp
+	table   string // path
+	hash    string // of the contents in use
 	refused string
 }
 
@@ -90,8 +170,10 @@ func NewWatcher(cfg WatcherConfig, c *Catalog) *Watcher {
 	if cfg.Registerer == nil {
 		cfg.Registerer = prometheus.NewRegistry()
 	}
+	base := *c
+	base.Routing = nil
 	w := &Watcher{
-		cfg: cfg, current: c, changed: make(chan struct{}), size: -1,
+		cfg: cfg, current: c, base: &base, changed: make(chan struct{}),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_catalog_info", Help: "1 for the revision of the catalog in use.",
 		}, []string{"revision"}),
@@ -135,7 +217,7 @@ func (w *Watcher) Ready() <-chan struct{} {
 
 // Run watches the file until ctx ends, and returns nil.
 func (w *Watcher) Run(ctx context.Context) error {
-	if w.cfg.Path == "" {
+	if w.cfg.Files == (Files{}) {
 		<-ctx.Done()
 		return nil
 	}
@@ -151,47 +233,78 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-// look reads the file if it may have changed.
+// stamp tells one state of a file from another.
+type stamp struct {
+	size    int64
+	modTime time.Time
+}
+
+// look reads the files if one may have changed.
 func (w *Watcher) look(ctx context.Context) {
-	info, err := os.Stat(w.cfg.Path)
+	stamps, err := w.stamps()
 	if err != nil {
-		w.size = -1
+		w.read = nil
 		w.refuse(ctx, err.Error(), fmt.Errorf("reading the catalog: %w", err))
 		return
 	}
-	if w.sameFile(info) {
+	if w.unchanged(stamps) {
 		return
 	}
-	data, err := readFile(w.cfg.Path)
+	in, err := w.cfg.read()
 	if err != nil {
 		w.refuse(ctx, err.Error(), err)
 		return
 	}
-	w.size, w.modTime = info.Size(), info.ModTime()
-	w.take(ctx, data)
+	w.read, w.table = stamps, in.tablePath
+	w.take(ctx, in)
 }
 
-// sameFile reports whether the file is as it was read. A file that was written
+func (w *Watcher) stamps() ([]stamp, error) {
+	var out []stamp
+	for _, path := range []string{w.cfg.Catalog, w.cfg.Policies, w.table} {
+		if path == "" {
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err == nil:
+			out = append(out, stamp{info.Size(), info.ModTime()})
+		case path == w.table && path != w.cfg.Catalog: // the policies may name another one by now
+			out = append(out, stamp{})
+		default:
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// unchanged reports whether the files are as they were read. One that was written
 // a moment ago may be written again within the same tick of the file system's
 // clock, so it counts as changed.
-func (w *Watcher) sameFile(info fs.FileInfo) bool {
-	return info.Size() == w.size && info.ModTime().Equal(w.modTime) && w.cfg.Now().Sub(w.modTime) > 2*w.cfg.Interval
+func (w *Watcher) unchanged(stamps []stamp) bool {
+	return slices.EqualFunc(stamps, w.read, func(a, b stamp) bool {
+		return a.size == b.size && a.modTime.Equal(b.modTime) && w.cfg.Now().Sub(a.modTime) > 2*w.cfg.Interval
+	})
 }
 
-// take puts the file's content to use, if it is new and right.
-func (w *Watcher) take(ctx context.Context, data []byte) {
-	hash := contentHash(data)
-	old := w.Current()
-	if hash == old.content {
+// take puts the files' content to use, if it is new and right.
+func (w *Watcher) take(ctx context.Context, in *contents) {
+	hash, old := in.hash(), w.Current()
+	if hash == w.hash {
 		w.settle(nil)
 		return
 	}
-	c, err := Parse(data, w.cfg.Now())
+	c, err := w.cfg.parse(in, w.base, w.cfg.Now())
 	if err != nil {
-		w.refuse(ctx, hash, fmt.Errorf("%s: %w", w.cfg.Path, err))
+		w.refuse(ctx, hash, err)
 		return
 	}
-	if c.Revision == old.Revision {
+	w.hash = hash
+	if c.content == old.content && c.Routing.revision() == old.Routing.revision() {
+		w.settle(nil)
+		return
+	}
+	if c.Revision == old.Revision && c.content != old.content {
 		w.cfg.Logger.WarnContext(ctx, "the catalog changed, but not its revision: costs can't be traced to one state of it", "revision", c.Revision)
 	}
 	w.info.WithLabelValues(c.Revision).Set(1)
@@ -199,7 +312,7 @@ func (w *Watcher) take(ctx context.Context, data []byte) {
 		w.info.DeleteLabelValues(old.Revision)
 	}
 	w.settle(c)
-	w.cfg.Logger.InfoContext(ctx, "catalog loaded", "revision", c.Revision, "models", len(c.Models))
+	w.cfg.Logger.InfoContext(ctx, "catalog loaded", "revision", c.Revision, "models", len(c.Models), "policies", c.Routing.revision(), "tasks", len(c.Tasks()))
 }
 
 // settle ends a trouble, if there was one, and puts c to use unless it is nil.
@@ -225,5 +338,5 @@ func (w *Watcher) refuse(ctx context.Context, content string, err error) {
 	w.err = err
 	w.mu.Unlock()
 	w.errors.Inc()
-	w.cfg.Logger.ErrorContext(ctx, "the catalog file is refused; the old catalog stays in use", "path", w.cfg.Path, "revision", w.Current().Revision, "error", err)
+	w.cfg.Logger.ErrorContext(ctx, "the catalog is refused; the old one stays in use", "path", cmp.Or(w.cfg.Catalog, w.cfg.Policies), "revision", w.Current().Revision, "error", err)
 }

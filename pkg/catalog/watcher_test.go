@@ -36,7 +36,7 @@ func watch(t *testing.T, f func(w *watched)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Watcher = catalog.NewWatcher(catalog.WatcherConfig{Path: w.file, Now: now, Logger: slog.New(slog.NewTextHandler(w.log, nil)), Registerer: w.reg}, c)
+		w.Watcher = catalog.NewWatcher(catalog.WatcherConfig{Files: catalog.Files{Catalog: w.file}, Now: now, Logger: slog.New(slog.NewTextHandler(w.log, nil)), Registerer: w.reg}, c)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()

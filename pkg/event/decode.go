@@ -181,6 +181,11 @@ func (j *GenerateJob) validate() error {
 			return err
 		}
 	}
+	if j.Task != "" {
+		if err := CheckName("task", j.Task); err != nil {
+			return err
+		}
+	}
 	if j.MaxTokens < 0 {
 		return Invalid("max_tokens", "use 1 or more, or leave it out", "got %d", j.MaxTokens)
 	}

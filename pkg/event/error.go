@@ -29,6 +29,9 @@ const (
 	ClassQuota Class = "quota"
 	// ClassContent: the provider's content filter or a refusal.
 	ClassContent Class = "content"
+	// ClassRejected: no model gave an answer that passes the job's checks; the
+	// violations are with the error. Another try may do better, or cost as much again.
+	ClassRejected Class = "rejected"
 	// ClassThrottled: a rate limit; retried after RetryAfter.
 	ClassThrottled Class = "throttled"
 	// ClassRamp: within the limits, but the traffic grew too fast; retried, and
@@ -63,7 +66,7 @@ func (c Class) Retryable() bool {
 // time is over.
 func (c Class) DeadLetter() bool {
 	switch c {
-	case ClassInvalid, ClassTooLarge, ClassContent, ClassDeadline, ClassCanceled:
+	case ClassInvalid, ClassTooLarge, ClassContent, ClassRejected, ClassDeadline, ClassCanceled:
 		return false
 	}
 	return true
@@ -76,6 +79,8 @@ type Error struct {
 	Field   string `json:"field,omitempty"` // JSON path of the offending field, "" if none
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"` // what the user should do next
+	// Violations are what is wrong with an answer, of ClassRejected.
+	Violations []Violation `json:"violations,omitempty"`
 	// RetryAfter is the least wait before another try; 0 lets the runner choose.
 	RetryAfter time.Duration `json:"-"`
 	// Final says that nothing is left to try, whatever the class: the job's

@@ -8,6 +8,7 @@
 package event
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -71,6 +72,15 @@ type GenerateJob struct {
 	RAG         *RAG     `json:"rag,omitempty"`
 	MaxTokens   int      `json:"max_tokens,omitempty"`
 	Temperature *float64 `json:"temperature,omitempty"`
+	// Task names the policy by which a model is chosen; "" is the default one. It
+	// has no say when Model is set.
+	Task string `json:"task,omitempty"`
+	// Schema is a JSON Schema: the answer is one JSON value that is valid by it, or
+	// the job fails and names the violations. Checks must hold besides.
+	Schema json.RawMessage `json:"schema,omitempty"`
+	Checks []Check         `json:"checks,omitempty"`
+	// NoCache has a model asked even if the answer is known.
+	NoCache bool `json:"no_cache,omitempty"`
 	// Stream asks for the answer's pieces on the job's token subject as well.
 	Stream bool `json:"stream,omitempty"`
 	// MaxAttempts and MaxCostNanoUSD bound what the job may take: model calls,
@@ -202,9 +212,29 @@ type GenerateTask struct {
 	// MaxAttempts and MaxCostNanoUSD are the job's; Receipt says what is used up.
 	MaxAttempts    int   `json:"max_attempts,omitempty"`
 	MaxCostNanoUSD int64 `json:"max_cost_nano_usd,omitempty"`
+	// Named is the model that the job names; "" leaves the choice to the policy Task.
+	// Question is what the user asked, before sources were added.
+	Named    string `json:"named,omitempty"`
+	Task     string `json:"task,omitempty"`
+	Question string `json:"question,omitempty"`
+	// Gates is what the answer must pass; nil accepts any.
+	Gates *Gates `json:"gates,omitempty"`
+	// Prior are the answers that were not accepted, in order.
+	Prior []Judged `json:"prior,omitempty"`
+	// Hold streams an answer when it is accepted and not before.
+	Hold bool `json:"hold,omitempty"`
+	// Alone says that the task runs beside another one of its job: an answer that
+	// is not accepted is dropped.
+	Alone bool `json:"alone,omitempty"`
+	// Shadow is set when the answer is no result.
+	Shadow *Shadow `json:"shadow,omitempty"`
+	// Compare is the share of accepted answers that another model is to give, too.
+	Compare *Compare `json:"compare,omitempty"`
+	// Cache says where the answer is kept.
+	Cache *CachePlan `json:"cache,omitempty"`
 	// Hop counts the tasks of the job, from 0: each fallback is another hop.
 	Hop int `json:"hop,omitempty"`
-	// Tried lists the models of earlier hops, in order.
+	// Tried lists the models of earlier hops that gave no answer, in order.
 	Tried []string `json:"tried,omitempty"`
 	// Fallback says that another model can take the task when this one is not to
 	// be had; without one the task waits for it.
@@ -212,13 +242,18 @@ type GenerateTask struct {
 	Receipt  Receipt `json:"receipt"`
 }
 
-// RouteTask asks the router what becomes of a task that one model could not do.
+// RouteTask asks the router what becomes of a task: one model could not do it, its
+// answer was not accepted, or an accepted answer is to be compared.
 type RouteTask struct {
 	Envelope
 	Task GenerateTask `json:"task"` // its receipt holds the attempts made
-	// Error says why; RetryAfterMS is when the model may be back.
-	Error        *Error `json:"error"`
+	// Error says why there is no answer; RetryAfterMS is when the model may be back.
+	Error        *Error `json:"error,omitempty"`
 	RetryAfterMS int64  `json:"retry_after_ms,omitempty"`
+	// Judged is an answer that was not accepted, or with Compare one that was and is
+	// to be compared with another model's.
+	Judged  *Judged `json:"judged,omitempty"`
+	Compare bool    `json:"compare,omitempty"`
 }
 
 // Source is one retrieved chunk as it was numbered in the prompt.
@@ -277,6 +312,10 @@ type Result struct {
 // FinishAbstained is the finish reason of an answer that no model was asked for:
 // the passages found do not cover the question.
 const FinishAbstained = "abstained"
+
+// FinishTemplate is the finish reason of an answer that a policy has for when no
+// model's was accepted.
+const FinishTemplate = "template"
 
 // Answer is a model's complete answer.
 type Answer struct {
@@ -371,6 +410,10 @@ type Receipt struct {
 	TotalMS      float64 `json:"total_ms"`
 	// Retrieval says what grounded the answer; nil when nothing was looked up.
 	Retrieval *Retrieval `json:"retrieval,omitempty"`
+	// Routing says how the model was chosen; nil when the job named it.
+	Routing *Routing `json:"routing,omitempty"`
+	// Cache says that the answer was known; nil when a model gave it.
+	Cache *CacheHit `json:"cache,omitempty"`
 }
 
 // Retrieval says how sources were found and which versions were read.
@@ -409,6 +452,12 @@ type Attempt struct {
 	Reused bool `json:"reused,omitempty"`
 	// Catalog is the revision that priced the call.
 	Catalog string `json:"catalog,omitempty"`
+	// For is what the call was made for when it was not for the first answer: repair,
+	// agree-N or judge-N, embed, rerank.
+	For string `json:"for,omitempty"`
+	// Gates are what the answer's gates found, P the probability that came of it.
+	Gates []GateResult `json:"gates,omitempty"`
+	P     *float64     `json:"p,omitempty"`
 }
 
 // Add records a call and adds it to the totals.
@@ -418,6 +467,25 @@ func (r *Receipt) Add(a Attempt) {
 	r.CompletionTokens += a.CompletionTokens
 	r.CostNanoUSD += a.CostNanoUSD
 }
+
+// Calls counts the calls to chat models that were made for the job, by whichever
+// delivery.
+func (r *Receipt) Calls() int {
+	n := 0
+	for _, a := range r.Attempts {
+		if a.For != ForEmbed && a.For != ForRerank {
+			n++
+		}
+	}
+	return n
+}
+
+// Values of Attempt.For.
+const (
+	ForRepair = "repair"
+	ForEmbed  = "embed"
+	ForRerank = "rerank"
+)
 
 // Milliseconds converts a duration to the unit of receipts.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -452,14 +520,15 @@ type Progress struct {
 
 // The types of life events. A job's end is no event: it is its result.
 const (
-	LifePlanned  = "planned"  // sources retrieved, model chosen
-	LifeChunked  = "chunked"  // document parsed and cut
-	LifeRetrying = "retrying" // a try failed and will be repeated
-	LifeWaiting  = "waiting"  // a limit, breaker or budget holds it; RetryMS is the expected wait
-	LifeFallback = "fallback" // another model takes over
-	LifeBudget   = "budget"   // the tenant's spend has reached a part of its budget
-	LifeEmbedded = "embedded" // a batch of the document's chunks is stored
-	LifeProgress = "progress" // how far a long job has come
+	LifePlanned   = "planned"   // sources retrieved, model chosen
+	LifeChunked   = "chunked"   // document parsed and cut
+	LifeRetrying  = "retrying"  // a try failed and will be repeated
+	LifeWaiting   = "waiting"   // a limit, breaker or budget holds it; RetryMS is the expected wait
+	LifeFallback  = "fallback"  // another model takes over
+	LifeEscalated = "escalated" // an answer was not accepted, another model is asked
+	LifeBudget    = "budget"    // the tenant's spend has reached a part of its budget
+	LifeEmbedded  = "embedded"  // a batch of the document's chunks is stored
+	LifeProgress  = "progress"  // how far a long job has come
 )
 
 // Token is a piece of an answer on the job's token subject. A reader shows the
@@ -471,6 +540,9 @@ type Token struct {
 	Epoch int64  `json:"epoch"`
 	Text  string `json:"text,omitempty"`
 }
+
+// EpochBits is room for the calls of one delivery in the epoch of its tokens.
+const EpochBits = 6
 
 // The types of token messages.
 const (

@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -46,6 +47,34 @@ func TestWireFormat(t *testing.T) {
 	golden.JSON(t, "token", event.Decode[event.Token], event.Token{V: 1, ID: "j1", Type: event.TokenDelta, Epoch: 1, Text: "so"})
 	golden.JSON(t, "embed_request", event.Decode[event.EmbedRequest], event.EmbedRequest{V: 1, Inputs: []string{"a"}})
 	golden.JSON(t, "embed_reply", event.Decode[event.EmbedReply], event.EmbedReply{V: 1, Vectors: [][]float32{{0.5, -1}}, Model: "embed", Tokens: 1, CostNanoUSD: 2})
+}
+
+// TestCascadeWireFormat is the same of what policies brought.
+func TestCascadeWireFormat(t *testing.T) {
+	t.Parallel()
+	messages := []event.Message{{Role: "user", Content: "how much?"}}
+	check := event.Check{Name: "paid", Expr: "answer.total > 0.0", Message: "the total is above 0"}
+	gates := event.Gates{Complete: true, Schema: json.RawMessage(`{}`), Checks: []event.Check{check}, Verify: []string{event.VerifyArithmetic},
+		Logprobs: true, Calibration: json.RawMessage(`{}`), Tau: 0.8, Paid: []event.PaidSignal{{Signal: "agree", Model: "tiny", K: 2}}}
+	judged := event.Judged{Answer: event.Answer{Text: "{}", FinishReason: "stop", Model: "small"}, P: 0.4, Reason: "probability",
+		Gates: []event.GateResult{{Name: "probability", Value: ptr(0.4), Threshold: ptr(0.8)}}, Features: map[string]float64{"logprob_mean": -0.5},
+		CostNanoUSD: 10, LatencyMS: 5, Paid: map[string]int64{"agree": 3}}
+	routed := receipt
+	routed.Routing = &event.Routing{Task: "extract", Policy: "p1", Table: "t1", Chain: []string{"small", "large"}, Skipped: []event.Skipped{{Model: "mid", Reason: "parked"}},
+		Escalated: []event.Escalation{{Model: "small", Gate: "probability", P: 0.4}}, Reference: "large", ReferenceCostNanoUSD: 99}
+	task := event.GenerateTask{Envelope: envelope, Model: "large", Messages: messages, Task: "extract", Question: "how much?", Gates: &gates, Prior: []event.Judged{judged}, Hold: true,
+		Compare: &event.Compare{Models: []string{"large"}, Rate: 0.05, Audit: true}, Cache: &event.CachePlan{Key: "ab", TTLMS: 1000, Scope: "cd"}, Hop: 1, Receipt: routed}
+	golden.JSON(t, "generate_job_task", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: envelope, Task: "extract", Messages: messages, Schema: gates.Schema,
+		Checks: []event.Check{check}, NoCache: true})
+	golden.JSON(t, "generate_task_gates", event.Decode[event.GenerateTask], task)
+	golden.JSON(t, "route_task_judged", event.Decode[event.RouteTask], event.RouteTask{Envelope: envelope, Task: event.GenerateTask{Envelope: envelope, Model: "small"}, Judged: &judged})
+	golden.JSON(t, "observation", event.Decode[event.Observation], event.Observation{Envelope: envelope, Task: "extract", Outcome: json.RawMessage(`{}`), Escalated: true, AuditNanoUSD: 7})
+	routed.Cache = &event.CacheHit{Kind: "semantic", Job: "j0", Similarity: 0.9, SavedNanoUSD: 42}
+	golden.JSON(t, "result_cascade", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusOK,
+		Answer: &judged.Answer, Receipt: routed, FinishedAt: at})
+	rejected := event.Errorf(event.ClassRejected, "no answer was accepted")
+	rejected.Violations = []event.Violation{{Path: "/total", Keyword: "type", Message: "got string, want number"}}
+	golden.JSON(t, "result_rejected", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusFailed, Error: rejected, FinishedAt: at})
 }
 
 func TestReceiptAdds(t *testing.T) {

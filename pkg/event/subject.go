@@ -84,6 +84,14 @@ func LifeSubject(tenant, job string) string { return "weir.events." + tenant + "
 // TokenSubject carries the pieces of an answer as they arrive.
 func TokenSubject(tenant, job string) string { return "weir.tokens." + tenant + "." + job }
 
+// OutcomeSubject carries what a job teaches the policy table.
+func OutcomeSubject(tenant, job string) string { return "weir.outcomes." + tenant + "." + job }
+
+// FlightSubject carries tasks that wait for the answer of an identical job.
+func FlightSubject(lane Lane, tenant string) string {
+	return fmt.Sprintf("weir.steps.flight.%s.%s", lane, tenant)
+}
+
 // DeadSubject keeps what a stage could not handle. The tenant may be unknown.
 func DeadSubject(stage, tenant string) string {
 	if CheckName("tenant", tenant) != nil {

@@ -49,6 +49,8 @@ type Answer struct {
 	// Model is the model that answered, as the provider names it.
 	Model       string `json:"model,omitempty"`
 	ServiceTier string `json:"service_tier,omitempty"`
+	// Logprobs sums up the log probabilities, nil where none came.
+	Logprobs *llm.Logprobs `json:"logprobs,omitempty"`
 	// Dropped: the text had more than MaxAnswer bytes and was not kept.
 	Dropped bool `json:"dropped,omitempty"`
 }

@@ -24,6 +24,13 @@ type ChatRequest struct {
 	MaxTokens int
 	// Temperature is sent as it is, 0 included; nil leaves it to the provider.
 	Temperature *float64
+	// Seed asks for the same answer to the same request; nil sends none.
+	Seed *int64
+	// Format asks for JSON; nil is free text. An adapter sends what its Mode says
+	// and leaves the messages alone: see [Instruct].
+	Format *Format
+	// Logprobs asks for ChatResponse.Logprobs.
+	Logprobs bool
 	// IdempotencyKey identifies the call for providers and proxies that honour
 	// one; "" sends none.
 	IdempotencyKey string
@@ -52,6 +59,8 @@ type ChatResponse struct {
 	Model        string // the model that answered, as the provider names it
 	ServiceTier  string // as the provider reports it; prices may depend on it
 	Usage        Usage
+	// Logprobs is nil unless they were asked for and came.
+	Logprobs *Logprobs
 }
 
 // EmbedRequest asks for the embeddings of a batch of texts.

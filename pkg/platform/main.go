@@ -32,6 +32,9 @@ type Config struct {
 	// Catalog is the path of the catalog file. "" takes a default: OpenAI's models
 	// when OPENAI_API_KEY is set, else the simulator's at SimURL.
 	Catalog string
+	// Policies is the path of the policies file, which says by which models the tasks
+	// of jobs are answered; "" has none. It is watched as the catalog is.
+	Policies string
 	// SimURL is where a simulator listens, /v1 included.
 	SimURL string `split_words:"true"`
 	// HTTPAddr serves /healthz, /readyz and /metrics.
@@ -128,17 +131,19 @@ func run[C any](ctx context.Context, name string, cfg *C, build func(Platform, *
 
 // OpenCatalog reads the catalog that cfg names, to be watched by running it.
 func OpenCatalog(p Platform, cfg Config) (*catalog.Watcher, error) {
+	files := catalog.Files{Catalog: cfg.Catalog, Policies: cfg.Policies}
 	var c *catalog.Catalog
 	var err error
-	if cfg.Catalog != "" {
-		c, err = catalog.Load(cfg.Catalog, p.Now())
-	} else {
+	if cfg.Catalog == "" {
 		c, err = catalog.Default(config.Env, cfg.SimURL)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("catalog (WEIR_CATALOG): %w", err)
+	if err == nil {
+		c, err = files.Load(c, p.Now())
 	}
-	return catalog.NewWatcher(catalog.WatcherConfig{Path: cfg.Catalog, Now: p.Now, Logger: p.Logger, Registerer: p.Registerer}, c), nil
+	if err != nil {
+		return nil, fmt.Errorf("catalog (WEIR_CATALOG, WEIR_POLICIES): %w", err)
+	}
+	return catalog.NewWatcher(catalog.WatcherConfig{Files: files, Now: p.Now, Logger: p.Logger, Registerer: p.Registerer}, c), nil
 }
 
 // ServicePrefix is that of a service's own environment variables.

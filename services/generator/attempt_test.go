@@ -37,9 +37,9 @@ func TestDeltasAreJoined(t *testing.T) {
 	task.Stream = true
 	r.publish(task)
 	token := func(text string) event.Token {
-		return event.Token{V: 1, ID: "q1", Type: event.TokenDelta, Epoch: 257<<callBits + 1, Text: text}
+		return event.Token{V: 1, ID: "q1", Type: event.TokenDelta, Epoch: 257<<event.EpochBits + 1, Text: text}
 	}
-	want := []event.Token{token("a"), token("bcd"), token("ef"), {V: 1, ID: "q1", Type: event.TokenDone, Epoch: 257<<callBits + 1}}
+	want := []event.Token{token("a"), token("bcd"), token("ef"), {V: 1, ID: "q1", Type: event.TokenDone, Epoch: 257<<event.EpochBits + 1}}
 	if got := r.stream(); !reflect.DeepEqual(got, want) {
 		t.Errorf("tokens\n got %+v\nwant %+v", got, want)
 	}
@@ -92,7 +92,7 @@ func TestRetriedAttemptHasItsOwnEpoch(t *testing.T) {
 			for _, token := range r.stream() {
 				epochs = append(epochs, token.Epoch)
 			}
-			if want := []int64{257<<callBits + 1, 257<<callBits + 2, 257<<callBits + 2}; !reflect.DeepEqual(epochs, want) {
+			if want := []int64{257<<event.EpochBits + 1, 257<<event.EpochBits + 2, 257<<event.EpochBits + 2}; !reflect.DeepEqual(epochs, want) {
 				t.Errorf("epochs %v, want %v", epochs, want)
 			}
 			if calls := fake.Chats(); len(calls) != 2 || calls[0].IdempotencyKey == "" || calls[0].IdempotencyKey != calls[1].IdempotencyKey {
@@ -187,7 +187,7 @@ func TestRedeliveredTaskIsAnswered(t *testing.T) {
 	r.start(fake)
 	r.ok("q1")
 	for _, token := range r.stream() {
-		if token.Epoch != 258<<callBits+1 {
+		if token.Epoch != 258<<event.EpochBits+1 {
 			t.Errorf("token %+v, want the epoch of the second delivery", token)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/cache"
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ground"
@@ -39,7 +40,8 @@ type Service struct {
 	bus     *bus.Bus
 	ports   Ports
 	guard   *guard.Guard
-	checker *ground.Checker
+	gates   *gates
+	cache   *cache.Cache
 	metrics *metrics
 	ready   chan struct{}
 }
@@ -58,7 +60,11 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, p: p, bus: b, ports: ports, guard: g, checker: ground.New(), metrics: newMetrics(p.Registerer), ready: make(chan struct{})}, nil
+	answers, err := cache.New(cache.Config{Bus: b, Now: p.Now})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{cfg: cfg, p: p, bus: b, ports: ports, guard: g, gates: &gates{checker: ground.New()}, cache: answers, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}, nil
 }
 
 // Ready is closed when the generator takes tasks.

@@ -50,7 +50,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 	task := ask("q1")
 	task.MaxAttempts = 3
 	task.Receipt.Add(event.Attempt{Model: "small", Error: event.ClassUnavailable})
-	task.Receipt.Add(event.Attempt{Model: "embed"}) // is no attempt to answer
+	task.Receipt.Add(event.Attempt{Model: "embed", For: event.ForEmbed}) // is no attempt to answer
 	r.publish(task)
 	result := r.result("q1")
 	if result.Status != event.StatusFailed || len(result.Receipt.Attempts) != 4 || len(fake.Chats()) != 2 {

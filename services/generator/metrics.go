@@ -10,6 +10,8 @@ type metrics struct {
 	tokens *prometheus.CounterVec
 	cost   prometheus.Counter
 	ttft   prometheus.Histogram
+	// dropped counts failed tasks whose answer nobody waited for.
+	dropped prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -25,7 +27,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 13), // 10 ms to 41 s
 		}),
 	}
-	reg.MustRegister(m.tokens, m.cost, m.ttft)
+	m.dropped = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_generator_dropped_total", Help: "Failed comparisons and failed tasks beside another one of their job.",
+	})
+	reg.MustRegister(m.tokens, m.cost, m.ttft, m.dropped)
 	return m
 }
 

@@ -48,6 +48,18 @@ func TestNothingFoundIsNoTask(t *testing.T) {
 	r.noTask()
 }
 
+// TestNothingFoundForASchema: the job fails, for there is no JSON to give.
+func TestNothingFoundForASchema(t *testing.T) {
+	t.Parallel()
+	r := setup(t, &fakeStore{}).embedder(vectors)
+	job := question("What?")
+	job.Schema = []byte(`{"type":"object"}`)
+	if got := r.Result(r.submit(job)); got.Status != event.StatusFailed || got.Error.Class != event.ClassRejected || got.Error.Field != "rag.abstain" {
+		t.Errorf("result %+v", got)
+	}
+	r.noTask()
+}
+
 // noTask checks that no task was stored, after the job's end.
 func (r *rig) noTask() {
 	r.T.Helper()
@@ -158,7 +170,6 @@ func TestRoom(t *testing.T) {
 		want    int
 	}{
 		{"setting", 4096, plain, 4096},
-		{"unknown model", 4096, func(j *event.GenerateJob) { j.Model = "nobody" }, 4096},
 		{"context", 4096, func(j *event.GenerateJob) { j.Model = "narrow" }, 900 - 266 - 500},
 		{"context, the job's own answer", 4096, func(j *event.GenerateJob) { j.Model, j.MaxTokens = "narrow", 100 }, 900 - 266 - 100},
 		{"context, setting", 50, func(j *event.GenerateJob) { j.Model = "narrow" }, 50},
@@ -177,7 +188,11 @@ func TestRoom(t *testing.T) {
 			tc.job(&job)
 			task := event.GenerateTask{Messages: job.Messages}
 			task.Receipt.Add(event.Attempt{CostNanoUSD: 80})
-			if got := s.room(&job, &task); got != tc.want {
+			w, err := s.way(job.Model, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.room(w, &job, &task); got != tc.want {
 				t.Errorf("room for %d tokens, want %d", got, tc.want)
 			}
 		})

@@ -82,7 +82,7 @@ func (s *Service) embed(ctx context.Context, text string, receipt *event.Receipt
 	if r.Model == "" {
 		r.Model = s.cfg.EmbeddingModel
 	}
-	receipt.Add(event.Attempt{Model: r.Model, PromptTokens: r.Tokens, CostNanoUSD: r.CostNanoUSD,
+	receipt.Add(event.Attempt{Model: r.Model, For: event.ForEmbed, PromptTokens: r.Tokens, CostNanoUSD: r.CostNanoUSD,
 		DurationMS: event.Milliseconds(s.p.Now().Sub(start)), Catalog: s.ports.Catalog.Current().Revision})
 	return r, nil
 }
@@ -104,7 +104,7 @@ func (s *Service) rerank(ctx context.Context, model, query string, passages []st
 	if len(r.Scores) != len(passages) {
 		return nil, event.Errorf(event.ClassInternal, "reranker gave %d scores for %d passages", len(r.Scores), len(passages))
 	}
-	receipt.Add(event.Attempt{Model: model, PromptTokens: r.Tokens, CostNanoUSD: r.CostNanoUSD,
+	receipt.Add(event.Attempt{Model: model, For: event.ForRerank, PromptTokens: r.Tokens, CostNanoUSD: r.CostNanoUSD,
 		DurationMS: event.Milliseconds(s.p.Now().Sub(start)), Catalog: s.ports.Catalog.Current().Revision})
 	return r.Scores, nil
 }

@@ -16,7 +16,7 @@ import (
 
 // ground finds the sources for the job's question and puts them into the task's
 // prompt. enough is false when they do not cover the question.
-func (s *Service) ground(ctx context.Context, job *event.GenerateJob, task *event.GenerateTask) (enough bool, err error) {
+func (s *Service) ground(ctx context.Context, w *way, job *event.GenerateJob, task *event.GenerateTask) (enough bool, err error) {
 	last := job.Messages[len(job.Messages)-1]
 	if last.Role != "user" {
 		return false, event.Invalid(fmt.Sprintf("messages[%d].role", len(job.Messages)-1),
@@ -27,7 +27,7 @@ func (s *Service) ground(ctx context.Context, job *event.GenerateJob, task *even
 	if err != nil {
 		return false, err
 	}
-	sources := pack(found.passages, s.room(job, task))
+	sources := pack(found.passages, s.room(w, job, task))
 	task.Messages = groundedPrompt(job.Messages, sources)
 	task.Sources = numbered(sources)
 	task.Receipt.Retrieval = found.receipt(sources)
@@ -78,20 +78,13 @@ func (r *retrieved) byWords() bool { return !slices.Contains(r.lists, vector.Den
 
 // room is how many tokens of sources fit into the prompt: within the setting, the
 // context of the model, and what the job may cost.
-func (s *Service) room(job *event.GenerateJob, task *event.GenerateTask) int {
+func (s *Service) room(w *way, job *event.GenerateJob, task *event.GenerateTask) int {
 	room := s.cfg.ContextTokens
-	chain, err := s.chain(job.Model)
-	if err != nil { // plan reports it
-		return room
-	}
-	m, ok := s.ports.Catalog.Current().Model(chain[0])
-	if !ok {
-		return room
-	}
+	m, _ := w.catalog.Model(w.tiers[0].model)
 	answer := cmp.Or(job.MaxTokens, m.MaxTokens)
 	rest := weight(task) + answer
-	for _, name := range chain { // whichever of them answers
-		if m, ok := s.ports.Catalog.Current().Model(name); ok && m.Context.Input > 0 {
+	for _, t := range w.tiers { // whichever of them answers
+		if m, ok := w.catalog.Model(t.model); ok && m.Context.Input > 0 {
 			// A tenth in hand: the model's tokens are not those that chunks are counted in.
 			room = min(room, m.Context.Input*9/10-rest)
 		}
@@ -109,28 +102,12 @@ func (s *Service) room(job *event.GenerateJob, task *event.GenerateTask) int {
 const unknown = "I don't know."
 
 // abstained ends a job without asking a model.
-func (s *Service) abstained(in *bus.Message, task *event.GenerateTask) ([]bus.Out, error) {
-	now := s.p.Now().UTC()
-	task.Receipt.TotalMS = event.Milliseconds(now.Sub(task.SubmittedAt))
-	result, err := stage.ResultOut(event.Result{
-		V: event.Version, ID: task.ID, Tenant: task.Tenant, Kind: event.KindGenerate, Status: event.StatusOK,
-		Answer:  &event.Answer{Text: unknown, FinishReason: event.FinishAbstained},
-		Receipt: task.Receipt, FinishedAt: now,
-	})
-	if err != nil {
-		return nil, err
+func (s *Service) abstained(ctx context.Context, in *bus.Message, task *event.GenerateTask) ([]bus.Out, error) {
+	if !fits(task, unknown) { // there is no prose where JSON is wanted
+		err := event.Errorf(event.ClassRejected, "no model was asked: the passages found cover %.0f %% of the question", 100*task.Receipt.Retrieval.Coverage)
+		err.Field, err.Hint = "rag.abstain", "set it to 0 to have a model asked in any case, or ingest documents that answer the question"
+		return nil, stage.WithReceipt(s.charge(ctx, in, task, err), task.Receipt)
 	}
-	var outs []bus.Out
-	if task.Stream {
-		for _, token := range []event.Token{{Type: event.TokenDelta, Text: unknown}, {Type: event.TokenDone}} {
-			token.V, token.ID, token.Epoch = event.Version, task.ID, in.Epoch()
-			out, err := stage.JSONOut(event.TokenSubject(task.Tenant, task.ID), "", token)
-			if err != nil {
-				return nil, err
-			}
-			out.View = true
-			outs = append(outs, out)
-		}
-	}
-	return append(append(s.queryLines(in, task), outs...), result), nil
+	outs, err := s.ended(in, task, event.Answer{Text: unknown, FinishReason: event.FinishAbstained})
+	return append(s.queryLines(in, task), outs...), err
 }

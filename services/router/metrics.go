@@ -1,10 +1,18 @@
 package router
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-dev/weir/pkg/event"
+)
 
 type metrics struct {
 	retrieval prometheus.Histogram
 	fallbacks *prometheus.CounterVec
+	escalated *prometheus.CounterVec
+	hits      *prometheus.CounterVec
+	unaudited prometheus.Counter
+	reverts   *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -17,6 +25,27 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "weir_router_fallbacks_total", Help: "Tasks that one model could not do and another took.",
 		}, []string{"from", "to"}),
 	}
-	reg.MustRegister(m.retrieval, m.fallbacks)
+	m.escalated = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_router_escalations_total", Help: "Answers that were not accepted, and the model asked next.",
+	}, []string{"task", "from", "to"})
+	m.hits = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_router_cache_hits_total", Help: "Jobs answered without a model, by kind: exact, semantic, flight.",
+	}, []string{"kind", "task"})
+	m.unaudited = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_router_audits_skipped_total", Help: "Comparisons that the day's money did not allow.",
+	})
+	m.reverts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_router_policy_reverts_total", Help: "Alarms that put a task back to its policy table.",
+	}, []string{"task"})
+	reg.MustRegister(m.retrieval, m.fallbacks, m.escalated, m.hits, m.unaudited, m.reverts)
 	return m
+}
+
+// moved counts a task that went on from one model to another.
+func (m *metrics) moved(how, from, to, task string) {
+	if how == event.LifeEscalated {
+		m.escalated.WithLabelValues(task, from, to).Inc()
+		return
+	}
+	m.fallbacks.WithLabelValues(from, to).Inc()
 }

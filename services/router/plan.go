@@ -1,54 +1,188 @@
 package router
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/cascade"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
+	"github.com/weir-dev/weir/pkg/llm/guard"
+	"github.com/weir-dev/weir/pkg/schema"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
-// plan turns a job into a task for the generator of a model.
+// plan turns a job into a task for the generator of a model, or ends it with an
+// answer that is known.
 func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 	received := s.p.Now()
 	job, err := event.DecodeGenerateJob(in.Subject, in.Data)
 	if err != nil {
 		return nil, err
 	}
-	chain, err := s.chain(job.Model)
+	w, err := s.way(job.Model, job.Task)
 	if err != nil {
 		return nil, err
 	}
-	task := event.GenerateTask{
-		Envelope: job.Envelope, Messages: job.Messages,
-		MaxTokens: job.MaxTokens, Temperature: job.Temperature, Stream: job.Stream,
-		MaxAttempts: job.MaxAttempts, MaxCostNanoUSD: job.MaxCostNanoUSD,
+	task, err := w.taskOf(&job)
+	if err != nil {
+		return nil, err
 	}
 	task.ID, task.SubmittedAt = in.JobID(job.ID), in.Stored.UTC()
 	task.Receipt.WaitingMS = event.Milliseconds(received.Sub(in.Stored))
 	if job.RAG != nil {
-		enough, err := s.ground(ctx, &job, &task)
+		enough, err := s.ground(ctx, w, &job, task)
 		if err != nil {
-			return nil, stage.WithReceipt(s.charge(ctx, in, &task, err), task.Receipt)
+			return nil, stage.WithReceipt(s.charge(ctx, in, task, err), task.Receipt)
 		}
 		retrieved := s.p.Now().Sub(received)
 		task.Receipt.RetrievingMS = event.Milliseconds(retrieved)
 		s.metrics.retrieval.Observe(retrieved.Seconds())
 		if !enough {
-			return s.abstained(in, &task)
+			return s.abstained(ctx, in, task)
 		}
 	}
-	task.Model, task.Fallback = s.choose(chain)
-	out, err := taskOut(&task)
+	outs, err := s.begin(ctx, w, in, &job, task)
+	if err != nil {
+		return nil, stage.WithReceipt(s.charge(ctx, in, task, err), task.Receipt)
+	}
+	return append(s.queryLines(in, task), outs...), nil
+}
+
+// taskOf is the job as a task, without a model. What the job wants of its answer's
+// form is checked here.
+func (w *way) taskOf(job *event.GenerateJob) (*event.GenerateTask, error) {
+	task := &event.GenerateTask{
+		Envelope: job.Envelope, Messages: job.Messages, MaxTokens: job.MaxTokens, Temperature: job.Temperature, Stream: job.Stream,
+		MaxAttempts: job.MaxAttempts, MaxCostNanoUSD: job.MaxCostNanoUSD,
+		Named: w.named, Task: w.task, Question: lastQuestion(job.Messages), Compare: w.compare,
+	}
+	if w.routing != nil {
+		routing := *w.routing
+		task.Receipt.Routing = &routing
+	}
+	form := event.Gates{Schema: job.Schema, Checks: job.Checks}
+	if string(bytes.TrimSpace(form.Schema)) == "null" {
+		form.Schema = nil
+	}
+	if form.Schema == nil && w.task != "" {
+		var err error
+		if form.Schema, err = w.policy.Accept.SchemaJSON(); err != nil {
+			return nil, err
+		}
+	}
+	if form.Schema != nil {
+		if _, err := schema.Compile(form.Schema); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := schema.CompileChecks(form.Checks); err != nil {
+		return nil, err
+	}
+	if w.task != "" {
+		form.Checks = append(form.Checks, w.policy.Accept.Checks...)
+	}
+	if form.Schema != nil || len(form.Checks) > 0 {
+		task.Gates = &form
+	}
+	return task, nil
+}
+
+// lastQuestion is the last thing that the user said.
+func lastQuestion(messages []event.Message) string {
+	for i := len(messages) - 1; i >= 0; i-- {
+		if messages[i].Role == "user" {
+			return messages[i].Content
+		}
+	}
+	return messages[len(messages)-1].Content
+}
+
+// begin ends the job with a known answer, waits for that of an identical one, or
+// sends it to a model.
+func (s *Service) begin(ctx context.Context, w *way, in *bus.Message, job *event.GenerateJob, task *event.GenerateTask) ([]bus.Out, error) {
+	if outs, done, err := s.known(ctx, w, in, job, task); err != nil || done {
+		return outs, err
+	}
+	return s.start(ctx, w, in, task)
+}
+
+// start sends a task to its first model, or first two.
+func (s *Service) start(ctx context.Context, w *way, in *bus.Message, task *event.GenerateTask) ([]bus.Out, error) {
+	s.skipFirst(w, task)
+	d := s.decide(w, task, false)
+	if d.Action == cascade.Exhausted {
+		s.land(ctx, task)
+		err := event.Errorf(event.ClassTooLarge, "no model of the chain can take the job: %s", d.Reason)
+		err.Hint = "shorten the input, give it more time, or add a model to the policy's chain"
+		return nil, err
+	}
+	outs, err := s.first(w, task, d)
 	if err != nil {
 		return nil, err
 	}
 	planned := event.Life{Type: event.LifePlanned, Stage: "router", Attempt: in.Deliveries,
-		Detail: fmt.Sprintf("model %s, %d sources", task.Model, len(task.Sources))}
-	return append(s.queryLines(in, &task), out, stage.LifeOut(task.Tenant, task.ID, s.p.Now(), planned)), nil
+		Detail: fmt.Sprintf("model %s, %d sources", d.Model, len(task.Sources))}
+	return append(outs, stage.LifeOut(task.Tenant, task.ID, s.p.Now(), planned)), nil
+}
+
+// first are the tasks that a job begins with.
+func (s *Service) first(w *way, task *event.GenerateTask, d cascade.Decision) ([]bus.Out, error) {
+	if second, ok := s.beside(w, task, d); ok {
+		return s.both(w, task, d, second)
+	}
+	out, err := s.send(w, task, d)
+	return []bus.Out{out}, err
+}
+
+// skipFirst passes over the first tier when the question alone says that its answer
+// would hardly be accepted.
+func (s *Service) skipFirst(w *way, task *event.GenerateTask) {
+	if w.skip == nil || len(w.tiers) < 2 {
+		return
+	}
+	if w.skip.Calibration.P(cascade.Evidence{Task: w.task, Question: task.Question}) > w.skip.Above {
+		w.tiers = w.tiers[1:]
+	}
+}
+
+// beside is the model that begins at the same time, for a job in a hurry.
+func (s *Service) beside(w *way, task *event.GenerateTask, d cascade.Decision) (cascade.Decision, bool) {
+	l := w.policy.Latency
+	calls := cmp.Or(task.MaxAttempts, guard.DefaultAttempts) - task.Receipt.Calls()
+	if w.task == "" || l.Start != catalog.StartParallel || d.Action != cascade.Call || calls < 2 {
+		return d, false
+	}
+	if l.Within > 0 && (task.Deadline.IsZero() || task.Deadline.Sub(s.p.Now()) > l.Within.Std()) {
+		return d, false
+	}
+	tried := *task
+	tried.Prior = []event.Judged{{Answer: event.Answer{Model: d.Model}, Hard: true}}
+	second := s.decide(w, &tried, false)
+	return second, second.Action == cascade.Call && d.Model != second.Model
+}
+
+// both are the tasks of two models that begin at once: the first accepted answer
+// is the job's. Should the second one fail, the first model is asked once more.
+func (s *Service) both(w *way, task *event.GenerateTask, first, second cascade.Decision) ([]bus.Out, error) {
+	// The first of them has nobody to hand its answer to.
+	task.Alone, task.Receipt.Routing.Start = true, catalog.StartParallel
+	if task.MaxCostNanoUSD > 0 { // half for each
+		task.MaxCostNanoUSD = max(1, task.Receipt.CostNanoUSD+(task.MaxCostNanoUSD-task.Receipt.CostNanoUSD)/2)
+	}
+	other, routing := *task, *task.Receipt.Routing
+	other.Alone, other.Hop, other.Receipt.Routing = false, task.Hop+1, &routing
+	a, err := s.send(w, task, first)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.send(w, &other, second)
+	return []bus.Out{a, b}, err
 }
 
 // charge stores what a retrieval took that failed with err: the next delivery pays

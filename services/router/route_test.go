@@ -151,8 +151,13 @@ func TestProbes(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{{"a", 0, true}, {"a", probeEvery - 1, false}, {"b", probeEvery - 1, true}, {"a", probeEvery, true}, {"b", probeEvery, false}} {
-		if got := p.next(tc.model, at.Add(tc.after)); got != tc.want {
+		now := at.Add(tc.after)
+		got := p.due(tc.model, now)
+		if got != tc.want {
 			t.Errorf("%s after %s: %t, want %t", tc.model, tc.after, got, tc.want)
+		}
+		if got {
+			p.took(tc.model, now)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/cache"
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm"
@@ -26,22 +27,28 @@ import (
 
 // Service is the router.
 type Service struct {
-	cfg     Config
-	p       platform.Platform
-	nc      *nats.Conn
-	bus     *bus.Bus
-	store   searcher
-	rows    *manifest.Rows
-	sparse  *sparse.Encoder
-	ranker  *rerank.Ranker
-	queries *queries
-	metrics *metrics
-	ports   Ports
-	guard   *guard.Guard
-	probes  probes
-	plans   *stage.Runner
-	routes  *stage.Runner
-	ready   chan struct{}
+	cfg       Config
+	p         platform.Platform
+	nc        *nats.Conn
+	bus       *bus.Bus
+	store     searcher
+	rows      *manifest.Rows
+	sparse    *sparse.Encoder
+	ranker    *rerank.Ranker
+	queries   *queries
+	metrics   *metrics
+	ports     Ports
+	guard     *guard.Guard
+	probes    probes
+	expect    expect
+	cache     *cache.Cache
+	similar   *cache.Semantic
+	learned   *learner
+	encodings encodings
+	plans     *stage.Runner
+	routes    *stage.Runner
+	flights   *stage.Runner
+	ready     chan struct{}
 }
 
 // Ports are the systems the router talks to.
@@ -79,7 +86,15 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	}
 	s := &Service{cfg: cfg, p: p, nc: p.NATS, bus: b, store: ports.Store, rows: manifest.NewRows(b), sparse: sparse.New(), ranker: rerank.New(),
 		ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
-	s.queries = newQueries(s, cfg.InteractiveSlots)
+	s.queries, s.learned, s.expect.s = newQueries(s, cfg.InteractiveSlots), newLearner(s), s
+	if s.cache, err = cache.New(cache.Config{Bus: b, Now: p.Now}); err != nil {
+		return nil, err
+	}
+	if ports.Store != nil { // without documents a router needs none
+		if s.similar, err = cache.NewSemantic(cache.SemanticConfig{Cache: s.cache, Vectors: ports.Store}); err != nil {
+			return nil, err
+		}
+	}
 	s.guard, err = guard.For(p, "router", b, guard.Config{Catalog: ports.Catalog, Dial: noCalls, Project: true})
 	if err != nil {
 		return nil, err
@@ -92,7 +107,12 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	}
 	routes := s.stage(bus.RouteConsumer)
 	routes.Instance = "fallback"
-	s.routes, err = stage.New(routes, b, stage.HandlerFunc(s.route), p)
+	if s.routes, err = stage.New(routes, b, stage.HandlerFunc(s.route), p); err != nil {
+		return nil, err
+	}
+	flights := s.stage(bus.FlightConsumer)
+	flights.Instance = "flight"
+	s.flights, err = stage.New(flights, b, stage.HandlerFunc(s.fly), p)
 	return s, err
 }
 
@@ -112,5 +132,5 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Run takes jobs until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	return s.guard.Around(ctx, s.ready, s.plans, s.routes, s.queries)
+	return s.guard.Around(ctx, s.ready, s.plans, s.routes, s.flights, s.queries, s.learned)
 }

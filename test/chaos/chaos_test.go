@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -42,7 +43,7 @@ func TestEveryJobEndsOnce(t *testing.T) {
 	t.Logf("WEIR_CHAOS_SEED=%d WEIR_CHAOS_JOBS=%d", seed, jobs)
 	random := rand.New(rand.NewPCG(seed, seed))
 
-	sys := system.Start(t, system.Options{Mode: system.Separate, SimArgs: []string{"--ttft", "100ms", "--per-token", "8ms"}})
+	sys := system.Start(t, system.Options{Mode: system.Separate, SimArgs: []string{"--ttft", "100ms", "--per-token", "8ms"}, Env: policies(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
 	c := sys.Client(t)
@@ -64,6 +65,27 @@ func TestEveryJobEndsOnce(t *testing.T) {
 	w.awaitEmptyQueues(ctx)
 	t.Logf("%5.1fs, queues are empty", time.Since(start).Seconds())
 	w.check(ctx, plan)
+}
+
+// tasks are those of the policies: one whose answers are escalated every other time
+// and compared, and one whose identical jobs share a call.
+var tasks = []string{"", "escalated", "shared"}
+
+// policies is the setting that names a file with them.
+func policies(t *testing.T) map[string]string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "policies.yaml")
+	text := `version: 1
+reference: large
+tasks:
+  - {task: default, chain: [small]}
+  - {task: escalated, chain: [small, large], accept: {tau: 0.86, verify: [citations]}}
+  - {task: shared, chain: [small], cache: {exact: 2s}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"WEIR_POLICIES": file}
 }
 
 // setting reads a number from the environment of the test.
@@ -154,7 +176,7 @@ func workload(random *rand.Rand, n int) map[string]job {
 			continue
 		}
 		f := facts[random.IntN(len(facts))]
-		jobs[id] = job{answer: f.answer, generate: &event.GenerateJob{Envelope: env, Stream: true,
+		jobs[id] = job{answer: f.answer, generate: &event.GenerateJob{Envelope: env, Stream: true, Task: tasks[random.IntN(len(tasks))],
 			Messages: []event.Message{{Role: "user", Content: f.question}}, RAG: &event.RAG{Collection: collection}}}
 	}
 	return jobs

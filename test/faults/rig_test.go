@@ -58,6 +58,8 @@ type options struct {
 	faults  llmsim.Faults
 	sim     func(*llmsim.Config)
 	catalog func(string) string
+	// policies is the policies file; "" has none.
+	policies string
 	// offsets are those of the generators' clocks.
 	offsets [3]time.Duration
 }
@@ -79,11 +81,18 @@ func start(t *testing.T, o options) *rig {
 	}
 	r.file = filepath.Join(t.TempDir(), "catalog.yaml")
 	r.edit(content)
-	c, err := catalog.Load(r.file, time.Now())
+	files := catalog.Files{Catalog: r.file}
+	if o.policies != "" {
+		files.Policies = filepath.Join(t.TempDir(), "policies.yaml")
+		if err := os.WriteFile(files.Policies, []byte(o.policies), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := files.Load(nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.models = catalog.NewWatcher(catalog.WatcherConfig{Path: r.file, Interval: 50 * time.Millisecond}, c)
+	r.models = catalog.NewWatcher(catalog.WatcherConfig{Files: files, Interval: 50 * time.Millisecond}, c)
 	run(t, r.models)
 	r.bus = r.nats.Bus()
 	if r.client, err = client.New(r.bus.Conn()); err != nil {

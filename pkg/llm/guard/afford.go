@@ -110,3 +110,16 @@ func (g *Guard) isReady() bool {
 		return false
 	}
 }
+
+// Pressure says how far a tenant is ahead of an even spending of its budget, from 0
+// (not, or it has none) to 1 (it will be used up at half of the period).
+func (g *Guard) Pressure(tenant string) float64 {
+	now := g.cfg.Now()
+	b, ok := g.budgetOf(tenant, now)
+	if !ok || b.NanoUSD <= 0 || !g.isReady() {
+		return 0
+	}
+	passed := now.Sub(b.Start).Seconds() / b.End.Sub(b.Start).Seconds()
+	spent := float64(g.spend.Spent(tenant, b.Start, b.End)) / float64(b.NanoUSD)
+	return min(max(spent/max(passed, 1.0/31)-1, 0), 1)
+}

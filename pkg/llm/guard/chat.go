@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/catalog"
@@ -12,7 +13,9 @@ import (
 )
 
 // Chat makes a completion. req.Model is set to the provider's name and MaxTokens,
-// when 0, to the model's. The report holds what went out, also with an error.
+// when 0, to the model's; what the model can't do by the catalog is left out, and the
+// mode of req.Format is the most binding one it has, with the instruction for it in
+// the prompt. The report holds what went out, also with an error.
 //
 // Errors are *event.Error. One of a class that another model may not have is a
 // reason to fall back; ErrFenced of pkg/ledger says that a later delivery has
@@ -26,10 +29,9 @@ func (g *Guard) Chat(ctx context.Context, c Call, req llm.ChatRequest) (llm.Chat
 	if req.MaxTokens == 0 {
 		req.MaxTokens = m.MaxTokens
 	}
-	if m.Supports.Temperature != nil && !*m.Supports.Temperature {
-		req.Temperature = nil
-	}
-	est, err := g.estimateChat(m, c.Tenant, &req)
+	shape(&req, m.Supports)
+	sized := withSchema(req)
+	est, err := g.estimateChat(m, c.Tenant, &sized)
 	if err != nil {
 		return llm.ChatResponse{}, Report{}, err
 	}
@@ -52,14 +54,41 @@ func (g *Guard) Chat(ctx context.Context, c Call, req llm.ChatRequest) (llm.Chat
 		}
 		g.watchModel(m, resp.Model)
 		return outcome{usage: resp.Usage, tier: resp.ServiceTier, answer: &ledger.Answer{
-			Text: resp.Text, FinishReason: resp.FinishReason, Model: resp.Model, ServiceTier: resp.ServiceTier}}, nil
+			Text: resp.Text, FinishReason: resp.FinishReason, Model: resp.Model, ServiceTier: resp.ServiceTier, Logprobs: resp.Logprobs}}, nil
 	}
 	out, err := r.attempts(ctx)
 	if err != nil {
 		return llm.ChatResponse{}, r.report, err
 	}
 	return llm.ChatResponse{Text: out.answer.Text, FinishReason: out.answer.FinishReason, Model: out.answer.Model,
-		ServiceTier: out.tier, Usage: out.usage}, r.report, nil
+		ServiceTier: out.tier, Usage: out.usage, Logprobs: out.answer.Logprobs}, r.report, nil
+}
+
+// shape leaves in a request only what the model can do, and chooses how it is asked
+// for JSON.
+func shape(req *llm.ChatRequest, can catalog.Supports) {
+	req.Logprobs = req.Logprobs && can.Logprobs
+	if can.Temperature != nil && !*can.Temperature {
+		req.Temperature = nil
+	}
+	if !can.Seed {
+		req.Seed = nil
+	}
+	if req.Format == nil {
+		return
+	}
+	format := *req.Format
+	format.Mode = format.BestMode(can)
+	req.Format, req.Messages = &format, llm.Instruct(req.Messages, &format)
+}
+
+// withSchema is the request with a schema that travels beside the prompt as one
+// more message: providers count it as input.
+func withSchema(req llm.ChatRequest) llm.ChatRequest {
+	if f := req.Format; f != nil && f.Mode != llm.FormatNone {
+		req.Messages = slices.Concat(req.Messages, contents(string(f.Schema)))
+	}
+	return req
 }
 
 // Embed embeds a batch of texts; req.Model is set to the provider's name. Its

@@ -25,6 +25,10 @@ models:
   - {id: embed, provider: sim, upstream: sim-embed, mode: embedding, dimensions: 4, price: [{input: 20}]}
   - {id: judge, provider: sim, upstream: sim-judge, mode: rerank, price: [{input: 3, request: 1000}], limits: {rpm: 60000, tpm: 6000}}
   - {id: free, provider: sim, upstream: sim-free, mode: rerank}
+  - {id: strict, provider: sim, upstream: sim-strict, mode: chat, price: [{input: 20, output: 80}], supports: {json_schema: strict, logprobs: true, seed: true}}
+  - {id: shaped, provider: sim, upstream: sim-shaped, mode: chat, price: [{input: 20, output: 80}], supports: {json_schema: "yes", tools: true}}
+  - {id: tools, provider: sim, upstream: sim-tools, mode: chat, price: [{input: 20, output: 80}], supports: {tools: true, temperature: false}}
+  - {id: bare, provider: sim, upstream: sim-bare, mode: chat, price: [{input: 20, output: 80}]}
 `
 
 // plain is an endpoint that only chats and embeds.

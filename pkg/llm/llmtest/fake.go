@@ -3,6 +3,7 @@ package llmtest
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -26,7 +27,8 @@ var (
 
 // Fake is a language model without latency. Its zero value echoes the last
 // message, embeds texts into vectors of 16 dimensions that depend on the text
-// alone, and scores documents by the part of the query's words that they hold.
+// alone, and scores documents by the part of the query's words that they hold. Asked
+// for a format it answers {"answer": the echo}, whatever the schema.
 // It is safe for concurrent use; set its fields before the first.
 type Fake struct {
 	// ChatFunc, EmbedFunc and RerankFunc replace the default behaviour, Meta
@@ -75,7 +77,11 @@ func (f *Fake) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse,
 	if err := f.check(ctx, call{req.Meta, req.Model, "messages", len(req.Messages)}); err != nil {
 		return llm.ChatResponse{}, err
 	}
-	pieces := strings.SplitAfter("Echo: "+req.Messages[len(req.Messages)-1].Content, " ")
+	text, err := fakeAnswer(req)
+	if err != nil {
+		return llm.ChatResponse{}, err
+	}
+	pieces := strings.SplitAfter(text, " ")
 	finish := "stop"
 	if req.MaxTokens > 0 && len(pieces) > req.MaxTokens {
 		pieces, finish = pieces[:req.MaxTokens], "length"
@@ -92,10 +98,33 @@ func (f *Fake) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse,
 	for _, m := range req.Messages {
 		prompt += 1 + len(strings.Fields(m.Content))
 	}
-	return llm.ChatResponse{
+	out := llm.ChatResponse{
 		Text: strings.Join(pieces, ""), FinishReason: finish, Model: req.Model,
 		Usage: llm.Usage{PromptTokens: prompt, CompletionTokens: len(pieces)},
-	}, nil
+	}
+	if req.Logprobs {
+		out.Logprobs = llm.SumUp(fakeLogprobs(len(pieces)))
+	}
+	return out, nil
+}
+
+// fakeAnswer echoes the last message, in a format as {"answer": ...}.
+func fakeAnswer(req llm.ChatRequest) (string, error) {
+	text := "Echo: " + req.Messages[len(req.Messages)-1].Content
+	if req.Format == nil {
+		return text, nil
+	}
+	if err := req.Format.Check(); err != nil {
+		return "", err
+	}
+	out, err := json.Marshal(map[string]string{"answer": text})
+	return string(out), err
+}
+
+// fakeLogprobs are those of n tokens: the fake is as sure of each as of the others.
+func fakeLogprobs(n int) []llm.TokenLogprob {
+	one := llm.TokenLogprob{Logprob: -0.1, Others: []float64{-2.5}}
+	return slices.Repeat([]llm.TokenLogprob{one}, n)
 }
 
 // Embed implements llm.Embedder.

@@ -58,6 +58,11 @@ func Run(t *testing.T, factory Factory) {
 			"InvalidRequests":   chatInvalid,
 			"Meta":              chatMeta,
 			"Concurrent":        chatConcurrent,
+			"Format":            chatFormat,
+			"FormatRefused":     chatFormatRefused,
+			"FormatCut":         chatFormatCut,
+			"Logprobs":          chatLogprobs,
+			"Seed":              chatSeed,
 		})
 	}
 	if s.Embedder != nil {

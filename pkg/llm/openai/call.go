@@ -20,6 +20,8 @@ type call struct {
 	base64 bool
 	// patch replaces top-level fields of the JSON body.
 	patch map[string]any
+	// logprobs says that log probabilities were asked for.
+	logprobs bool
 	// idempotencyKey is sent in the dialect's header when set.
 	idempotencyKey string
 	// watch stops the call when the provider is silent.
@@ -37,6 +39,7 @@ type call struct {
 	done     bool     // the stream came to its end
 	usage    llm.Usage
 	tier     string
+	tokens   []llm.TokenLogprob
 }
 
 type callKey struct{}

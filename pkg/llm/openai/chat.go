@@ -25,18 +25,23 @@ const maxTextBytes = 16 << 20
 // A completion without any text is an error, as is a refusal; one cut off by
 // the token limit is a response with FinishReason "length".
 func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error) {
-	cl := &call{doing: "chat completion", stream: true, patch: c.chatPatch(req), idempotencyKey: req.IdempotencyKey}
+	cl := &call{doing: "chat completion", stream: true, logprobs: req.Logprobs, patch: c.chatPatch(req), idempotencyKey: req.IdempotencyKey}
 	callCtx, end := c.begin(ctx, cl, req.Meta)
 	defer end()
 	if err := cl.check(ctx, req.Model, "messages", len(req.Messages)); err != nil {
 		return llm.ChatResponse{}, err
+	}
+	if req.Format != nil {
+		if err := req.Format.Check(); err != nil {
+			return llm.ChatResponse{}, err
+		}
 	}
 	stream, err := c.api.CreateChatCompletionStream(callCtx, goopenai.ChatCompletionRequest{Model: alias})
 	if err != nil {
 		return llm.ChatResponse{}, c.wrap(ctx, cl, err)
 	}
 	defer stream.Close() //nolint:errcheck // read only
-	a := answer{onDelta: req.OnDelta}
+	a := answer{onDelta: req.OnDelta, tool: req.Format != nil && req.Format.Mode == llm.FormatTool}
 	if err := a.read(stream); err != nil {
 		var aborted *abortError
 		if errors.As(err, &aborted) {
@@ -69,6 +74,15 @@ func (c *Client) chatPatch(req llm.ChatRequest) map[string]any {
 	if req.Temperature != nil {
 		patch["temperature"] = *req.Temperature
 	}
+	if req.Seed != nil {
+		patch["seed"] = *req.Seed
+	}
+	if req.Logprobs {
+		patch["logprobs"], patch["top_logprobs"] = true, topLogprobs
+	}
+	if req.Format != nil {
+		maps.Copy(patch, formatPatch(req.Format))
+	}
 	return patch
 }
 
@@ -85,14 +99,22 @@ type answer struct {
 	refusal strings.Builder
 	finish  string
 	model   string
+	// tool says that the answer is the arguments of a tool call. What the model
+	// writes beside it is its answer only when it makes no call.
+	tool   bool
+	called bool
+	beside strings.Builder
 }
 
 // read consumes the stream to its end mark.
 func (a *answer) read(stream *goopenai.ChatCompletionStream) error {
 	for {
 		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil // after [DONE]: the doer reports any other end as an error
+		if errors.Is(err, io.EOF) { // after [DONE]: the doer reports any other end as an error
+			if a.tool && !a.called {
+				return a.addText(a.beside.String())
+			}
+			return nil
 		}
 		if err != nil {
 			return err
@@ -116,7 +138,24 @@ func (a *answer) add(chunk goopenai.ChatCompletionStreamResponse) error {
 			a.finish = string(choice.FinishReason)
 		}
 		a.refusal.WriteString(choice.Delta.Refusal)
-		if err := a.addText(choice.Delta.Content); err != nil {
+		if err := a.addDelta(choice.Delta); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addDelta takes what a chunk adds to the answer.
+func (a *answer) addDelta(delta goopenai.ChatCompletionStreamChoiceDelta) error {
+	if !a.tool {
+		return a.addText(delta.Content)
+	}
+	if a.beside.WriteString(delta.Content); a.beside.Len() > maxTextBytes {
+		return errBadStream
+	}
+	for _, call := range delta.ToolCalls {
+		a.called = true
+		if err := a.addText(call.Function.Arguments); err != nil {
 			return err
 		}
 	}
@@ -157,5 +196,9 @@ func (a *answer) response(cl *call) (llm.ChatResponse, error) {
 	case strings.TrimSpace(a.text.String()) == "":
 		return llm.ChatResponse{}, event.Errorf(event.ClassUnavailable, "%s: empty completion (finish_reason %s)", doing, a.finish)
 	}
-	return llm.ChatResponse{Text: a.text.String(), FinishReason: a.finish, Model: a.model, ServiceTier: cl.tier, Usage: cl.usage}, nil
+	if a.called && a.finish == "tool_calls" {
+		a.finish = "stop" // the call is the whole answer
+	}
+	return llm.ChatResponse{Text: a.text.String(), FinishReason: a.finish, Model: a.model, ServiceTier: cl.tier,
+		Usage: cl.usage, Logprobs: llm.SumUp(cl.tokens)}, nil
 }

@@ -26,12 +26,20 @@ func (s wire) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Query      string        `json:"query"`
 		Documents  []string      `json:"documents"`
 		TopN       int           `json:"top_n"`
+		Logprobs   bool          `json:"logprobs"`
+		Seed       *int64        `json:"seed"`
+		Response   *struct{}     `json:"response_format"`
+		Tools      []struct{}    `json:"tools"`
 	}
 	err := json.NewDecoder(r.Body).Decode(&in)
 	switch {
 	case err != nil:
 	case r.URL.Path == "/v1/chat/completions":
-		err = s.chat(w, r, llm.ChatRequest{Model: in.Model, Messages: in.Messages, MaxTokens: in.MaxTokens})
+		req := llm.ChatRequest{Model: in.Model, Messages: in.Messages, MaxTokens: in.MaxTokens, Logprobs: in.Logprobs, Seed: in.Seed}
+		if in.Response != nil || in.Tools != nil {
+			req.Format = &llm.Format{Name: "f", Schema: json.RawMessage("{}")}
+		}
+		err = s.chat(w, r, req, in.Tools != nil)
 	case r.URL.Path == "/v1/embeddings":
 		err = s.embed(w, r, llm.EmbedRequest{Model: in.Model, Inputs: in.Input, Dimensions: in.Dimensions})
 	case r.URL.Path == "/v1/rerank":
@@ -44,16 +52,26 @@ func (s wire) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s wire) chat(w http.ResponseWriter, r *http.Request, req llm.ChatRequest) error {
-	chunk := `data: {"model":%q,"choices":[{"index":0,"delta":{"content":%q},"finish_reason":%s}]}` + "\n\n"
+func (s wire) chat(w http.ResponseWriter, r *http.Request, req llm.ChatRequest, tool bool) error {
+	chunk := `data: {"model":%q,"choices":[{"index":0,"delta":{"content":%q},"logprobs":%s,"finish_reason":%s}]}` + "\n\n"
+	if tool {
+		chunk = `data: {"model":%q,"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":%q}}]},"logprobs":%s,"finish_reason":%s}]}` + "\n\n"
+	}
+	sure := "null"
+	if req.Logprobs {
+		sure = `{"content":[{"token":"a","logprob":-0.1,"top_logprobs":[{"token":"a","logprob":-0.1},{"token":"b","logprob":-2.5}]}]}`
+	}
 	req.OnDelta = func(text string) error {
 		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = fmt.Fprintf(w, chunk, req.Model, text, "null")
+		_, _ = fmt.Fprintf(w, chunk, req.Model, text, sure, "null")
 		return http.NewResponseController(w).Flush()
 	}
 	res, err := s.fake.Chat(r.Context(), req)
 	if err == nil {
-		_, _ = fmt.Fprintf(w, chunk, res.Model, "", `"`+res.FinishReason+`"`)
+		if tool && res.FinishReason == "stop" {
+			res.FinishReason = "tool_calls"
+		}
+		_, _ = fmt.Fprintf(w, chunk, res.Model, "", "null", `"`+res.FinishReason+`"`)
 		_, _ = fmt.Fprintf(w, `data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d}}`+"\n\n"+doneFrame, res.Usage.PromptTokens, res.Usage.CompletionTokens)
 	}
 	return err

@@ -199,6 +199,9 @@ func (s *streamBody) next() ([]byte, error) {
 		return nil, frame.failure
 	}
 	frame.keep(s.call)
+	if s.call.logprobs {
+		s.call.tokens = appendLogprobs(s.call.tokens, []byte(ev.data))
+	}
 	s.call.token(s.doer.now())
 	return compactLine(ev.data)
 }

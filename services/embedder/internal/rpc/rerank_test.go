@@ -143,7 +143,7 @@ func TestRerankersFollowTheCatalog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := catalog.NewWatcher(catalog.WatcherConfig{Path: file, Interval: 5 * time.Millisecond}, c)
+	w := catalog.NewWatcher(catalog.WatcherConfig{Files: catalog.Files{Catalog: file}, Interval: 5 * time.Millisecond}, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go w.Run(ctx)
