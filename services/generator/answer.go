@@ -38,6 +38,7 @@ func (a *attempt) answer(ctx context.Context, g *gate.Gate) (*event.Judged, erro
 	if err := a.buy(ctx, g, judged); err != nil {
 		return nil, err
 	}
+	a.s.metrics.judged(a.task.Task, judged)
 	if n := len(a.task.Receipt.Attempts); n > 0 && len(judged.Gates) > 0 {
 		last := &a.task.Receipt.Attempts[a.answered()]
 		last.Gates, last.P = judged.Gates, &judged.P

@@ -89,6 +89,7 @@ func (a *attempt) accepted(ctx context.Context, judged *event.Judged) ([]bus.Out
 	a.tokens.show(judged.Answer.Text, ended)
 	task := &a.task
 	task.Receipt.TotalMS = event.Milliseconds(ended.Sub(task.SubmittedAt))
+	a.s.metrics.accepted(&task.Receipt, a.model)
 	outs, err := a.lessons(judged)
 	if err != nil {
 		return nil, err

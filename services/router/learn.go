@@ -381,7 +381,11 @@ func (l *learner) take(ctx context.Context, state *learned, o *event.Observation
 	var outcome cascade.Outcome
 	if json.Unmarshal(o.Outcome, &outcome) == nil {
 		for i, tier := range t.Chain {
-			alarms = append(alarms, t.Learn(answerOf(&outcome, i, tier)))
+			a := answerOf(&outcome, i, tier)
+			if !math.IsNaN(a.OK) {
+				l.s.metrics.labels.WithLabelValues(t.Name, string(a.Source), fmt.Sprint(a.OK >= 0.5)).Inc()
+			}
+			alarms = append(alarms, t.Learn(a))
 		}
 	}
 	for _, alarm := range alarms {

@@ -13,6 +13,7 @@ type metrics struct {
 	hits      *prometheus.CounterVec
 	unaudited prometheus.Counter
 	reverts   *prometheus.CounterVec
+	labels    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -37,7 +38,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.reverts = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_router_policy_reverts_total", Help: "Alarms that put a task back to its policy table.",
 	}, []string{"task"})
-	reg.MustRegister(m.retrieval, m.fallbacks, m.escalated, m.hits, m.unaudited, m.reverts)
+	m.labels = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_router_labels_total", Help: "What became known of answers, by its source (audit, agreement, feedback) and whether they were right.",
+	}, []string{"task", "source", "right"})
+	reg.MustRegister(m.retrieval, m.fallbacks, m.escalated, m.hits, m.unaudited, m.reverts, m.labels)
 	return m
 }
 

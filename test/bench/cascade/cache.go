@@ -55,7 +55,9 @@ func cacheBlock(ctx context.Context) (figures.Figures, string, error) {
 		return nil, "", err
 	}
 	found, text := cacheReport(pairs)
-	found["cache.real_pairs"], found["cache.real_false_hit"] = float64(asked.n), asked.rate(asked.wrong)
+	if len(asked.sets) > 0 {
+		found["cache.real_pairs"], found["cache.real_false_hit"] = float64(asked.n), asked.rate(asked.wrong)
+	}
 	return found, text + asked.text(), nil
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -21,6 +23,7 @@ type realCache struct {
 	equal    int      // look-ups of a text that is stored as it is
 	examples []string // of hits
 	sets     []string
+	missing  []string // sets that are not in the folder: they were not measured
 }
 
 // real cuts each real set in two, stores one half and looks the other one up, both
@@ -32,6 +35,10 @@ func (r *cacheRig) real(ctx context.Context) (*realCache, error) {
 	out := &realCache{}
 	for _, name := range realSets() {
 		set, err := dataset.Read(dataset.Folder(), name)
+		if errors.Is(err, fs.ErrNotExist) {
+			out.missing = append(out.missing, name)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -123,6 +130,12 @@ func shareAnswer(a, b dataset.Question) bool {
 
 func (c *realCache) text() string {
 	var b strings.Builder
+	for _, name := range c.missing {
+		fmt.Fprintf(&b, "\nNOT MEASURED: real questions of %s are not in %s.\n", name, dataset.Folder())
+	}
+	if len(c.sets) == 0 {
+		return b.String()
+	}
 	fmt.Fprintf(&b, "\nReal questions (%s), one half looked up in the other, at %.2f: %d look-ups, %d with a neighbour as near, %d hits, %d of them false; %d more of equal texts.\n",
 		strings.Join(c.sets, ", "), cache.DefaultThreshold, c.n, c.near, c.hits, c.wrong, c.equal)
 	fmt.Fprint(&b, "They were not written as paraphrases, so a hit is rare: the set has the question twice.\n")

@@ -66,21 +66,23 @@ func run(ctx context.Context) error {
 	if *fit != "" {
 		b.fit = filepath.Join(*fit, "cascade")
 	}
-	found, err := b.measure(ctx, *only)
-	if err != nil {
-		return err
+	found, failed := b.measure(ctx, *only)
+	if len(found) == 0 {
+		return failed
 	}
 	if *svg != "" {
 		if err := os.WriteFile(*svg, []byte(draw(found)), 0o600); err != nil {
 			return fmt.Errorf("writing chart: %w", err)
 		}
 	}
-	return found.Write(filepath.Join(*out, "cascade.json"))
+	return errors.Join(failed, found.Write(filepath.Join(*out, "cascade.json")))
 }
 
-// measure runs the blocks one after the other and prints what they found.
+// measure runs the blocks one after the other and prints what they found. One that
+// fails does not keep the others from being measured.
 func (b bench) measure(ctx context.Context, only string) (figures.Figures, error) {
 	found := figures.Figures{}
+	var failed error
 	ran := 0
 	for _, block := range b.blocks() {
 		if only != "" && !slices.Contains(strings.Split(only, ","), block.name) {
@@ -90,7 +92,8 @@ func (b bench) measure(ctx context.Context, only string) (figures.Figures, error
 		start := time.Now()
 		part, text, err := block.run(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", block.name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", block.name, err))
+			continue
 		}
 		fmt.Printf("%s\n(%s, in %s)\n\n", strings.TrimRight(text, "\n"), block.name, time.Since(start).Round(100*time.Millisecond))
 		maps.Copy(found, part)
@@ -99,5 +102,5 @@ func (b bench) measure(ctx context.Context, only string) (figures.Figures, error
 		return nil, errors.New("-only names no block")
 	}
 	found.Print()
-	return found, nil
+	return found, failed
 }
