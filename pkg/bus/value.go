@@ -15,9 +15,10 @@ var ErrKeep = errors.New("the value is kept")
 // Value is what a bucket holds under a key, as JSON. Processes that change it at
 // the same time don't undo each other's changes.
 type Value[T any] struct {
-	KV     jetstream.KeyValue
-	Key    string
-	Name   string // what it is, in errors
+	KV   jetstream.KeyValue
+	Key  string
+	Name string // what it is, in errors
+	// Decode reads a stored value; nil takes it as JSON.
 	Decode func(data []byte) (T, error)
 	None   T // the value while nothing is stored
 }
@@ -31,7 +32,11 @@ func (v Value[T]) Get(ctx context.Context) (T, uint64, error) {
 	if err != nil {
 		return v.None, 0, unavailable(fmt.Errorf("reading %s: %w", v.Name, err))
 	}
-	value, err := v.Decode(entry.Value())
+	decode := v.Decode
+	if decode == nil {
+		decode = func(data []byte) (value T, err error) { return value, json.Unmarshal(data, &value) }
+	}
+	value, err := decode(entry.Value())
 	return value, entry.Revision(), err
 }
 

@@ -101,7 +101,10 @@ type judging struct {
 func (g *Gate) Judge(ctx context.Context, in Answer) event.Judged {
 	text := in.Response.Text
 	j := &judging{Gate: g, ctx: ctx, in: &in, out: event.Judged{Answer: event.Answer{Text: text, FinishReason: in.Response.FinishReason}}}
-	j.features()
+	j.out.Features = cascade.Features{}
+	if in.Task != "" || g.gates.Tau > 0 || len(g.gates.Verify) > 0 { // else nobody asks for them
+		j.features()
+	}
 	j.cite()
 	for _, gate := range []func(){j.complete, j.form, j.check, j.match, j.verify} {
 		if gate(); j.out.Hard {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/catalog"
@@ -18,12 +17,11 @@ import (
 
 // attempt is one task at one model.
 type attempt struct {
-	s        *Service
-	in       *bus.Message
-	model    string
-	task     event.GenerateTask
-	received time.Time
-	tokens   *tokenStream
+	s      *Service
+	in     *bus.Message
+	model  string
+	task   event.GenerateTask
+	tokens *tokenStream
 	// line is the record of the last answered call, stored with what becomes of the
 	// task.
 	line *ledger.Line
@@ -33,19 +31,19 @@ type attempt struct {
 // store, or the task for the router when another model is to do it or its answer
 // was not accepted.
 func (s *Service) attempt(ctx context.Context, model string, in *bus.Message) ([]bus.Out, error) {
-	a := &attempt{s: s, in: in, model: model, received: s.p.Now()}
+	a, received := &attempt{s: s, in: in, model: model}, s.p.Now()
 	var err error
 	if a.task, err = event.Decode[event.GenerateTask](in.Data); err != nil {
 		return nil, err
 	}
-	g, err := s.gates.of(a.task.Gates)
+	g, err := s.gates.Compile(a.task.Gates)
 	if err != nil {
 		return nil, stage.WithReceipt(err, a.task.Receipt)
 	}
 	if a.late(ctx) {
 		return nil, nil
 	}
-	a.task.Receipt.WaitingMS += event.Milliseconds(a.received.Sub(in.Stored))
+	a.task.Receipt.WaitingMS += event.Milliseconds(received.Sub(in.Stored))
 	a.tokens = &tokenStream{bus: s.bus, now: s.p.Now, task: &a.task, epoch: in.Epoch() << event.EpochBits, held: a.task.Hold}
 	judged, err := a.answer(ctx, g)
 	switch {
@@ -103,21 +101,21 @@ func (a *attempt) accepted(ctx context.Context, judged *event.Judged) ([]bus.Out
 		return nil, err
 	}
 	// The result ends the job: it comes last.
-	return a.outs(append(append(outs, a.tokens.done()...), result), nil)
+	return a.outs(append(append(outs, a.tokens.done()...), result))
 }
 
 // route hands the task to the router.
 func (a *attempt) route(to event.RouteTask) ([]bus.Out, error) {
 	to.Envelope, to.Task = a.task.Envelope, a.task
 	out, err := stage.StepOut(event.RouteSubject(a.task.Lane, a.task.Tenant), fmt.Sprint("route-", a.task.Hop), a.task.Envelope, to)
-	return a.outs([]bus.Out{out}, err)
+	if err != nil {
+		return nil, err
+	}
+	return a.outs([]bus.Out{out})
 }
 
 // outs are the messages to store, with the ledger's line before them.
-func (a *attempt) outs(outs []bus.Out, errs ...error) ([]bus.Out, error) {
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
+func (a *attempt) outs(outs []bus.Out) ([]bus.Out, error) {
 	if a.line == nil {
 		return outs, nil
 	}

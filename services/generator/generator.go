@@ -14,7 +14,7 @@ import (
 	"github.com/weir-dev/weir/pkg/cache"
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/ground"
+	"github.com/weir-dev/weir/pkg/gate"
 	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/stage"
@@ -40,7 +40,7 @@ type Service struct {
 	bus     *bus.Bus
 	ports   Ports
 	guard   *guard.Guard
-	gates   *gates
+	gates   *gate.Compiler
 	cache   *cache.Cache
 	metrics *metrics
 	ready   chan struct{}
@@ -64,7 +64,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, p: p, bus: b, ports: ports, guard: g, gates: &gates{checker: ground.New()}, cache: answers, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}, nil
+	return &Service{cfg: cfg, p: p, bus: b, ports: ports, guard: g, gates: gate.NewCompiler(), cache: answers, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}, nil
 }
 
 // Ready is closed when the generator takes tasks.

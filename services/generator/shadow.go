@@ -2,20 +2,16 @@ package generator
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/cache"
 	"github.com/weir-dev/weir/pkg/cascade"
 	"github.com/weir-dev/weir/pkg/event"
-	"github.com/weir-dev/weir/pkg/gate"
-	"github.com/weir-dev/weir/pkg/ground"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
@@ -87,7 +83,10 @@ func (a *attempt) compared(judged *event.Judged) ([]bus.Out, error) {
 		return nil, fmt.Errorf("recording the comparison: %w", err)
 	}
 	out, err := a.observation(observed)
-	return a.outs([]bus.Out{out}, err)
+	if err != nil {
+		return nil, err
+	}
+	return a.outs([]bus.Out{out})
 }
 
 func (a *attempt) observation(o event.Observation) (bus.Out, error) {
@@ -134,46 +133,4 @@ func (a *attempt) land(ctx context.Context) {
 	if err := a.s.cache.Release(context.WithoutCancel(ctx), a.task.Tenant, a.task.Cache.Flight, a.task.ID); err != nil {
 		a.s.p.Logger.WarnContext(ctx, "letting identical jobs go", "job", a.task.ID, "error", err)
 	}
-}
-
-// gates compiles the gates of tasks, those in use once.
-type gates struct {
-	checker *ground.Checker
-
-	mu       sync.Mutex
-	compiled map[[sha256.Size]byte]*gate.Gate
-}
-
-// maxCompiled bounds the gates kept: a policy's change makes all anew.
-const maxCompiled = 512
-
-// of is the compiled form of g; nil accepts any answer.
-func (c *gates) of(g *event.Gates) (*gate.Gate, error) {
-	if g == nil {
-		g = &event.Gates{}
-	}
-	rest := *g // the large parts are not encoded again
-	rest.Schema, rest.Calibration = nil, nil
-	data, err := json.Marshal(rest)
-	if err != nil {
-		return nil, fmt.Errorf("encoding gates: %w", err)
-	}
-	key := sha256.Sum256(slices.Concat(data, g.Schema, g.Calibration))
-	c.mu.Lock()
-	found, ok := c.compiled[key]
-	c.mu.Unlock()
-	if ok {
-		return found, nil
-	}
-	made, err := gate.New(g, c.checker) // may take a while: others go on
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.compiled == nil || len(c.compiled) >= maxCompiled {
-		c.compiled = map[[sha256.Size]byte]*gate.Gate{}
-	}
-	c.compiled[key] = made
-	return made, nil
 }

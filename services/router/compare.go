@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -67,9 +66,7 @@ type audited struct {
 
 func (s *Service) audits(ctx context.Context) (bus.Value[audited], error) {
 	kv, err := s.bus.KeyValue(ctx, bus.BucketCascade)
-	return bus.Value[audited]{KV: kv, Key: "audits", Name: "what comparisons cost", Decode: func(data []byte) (a audited, err error) {
-		return a, json.Unmarshal(data, &a)
-	}}, err
+	return bus.Value[audited]{KV: kv, Key: "audits", Name: "what comparisons cost"}, err
 }
 
 func (s *Service) today() string { return s.p.Now().UTC().Format(time.DateOnly) }

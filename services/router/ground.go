@@ -103,7 +103,7 @@ const unknown = "I don't know."
 
 // abstained ends a job without asking a model.
 func (s *Service) abstained(ctx context.Context, in *bus.Message, task *event.GenerateTask) ([]bus.Out, error) {
-	if !fits(task, unknown) { // there is no prose where JSON is wanted
+	if !s.fits(task, unknown) { // there is no prose where JSON is wanted
 		err := event.Errorf(event.ClassRejected, "no model was asked: the passages found cover %.0f %% of the question", 100*task.Receipt.Retrieval.Coverage)
 		err.Field, err.Hint = "rag.abstain", "set it to 0 to have a model asked in any case, or ingest documents that answer the question"
 		return nil, stage.WithReceipt(s.charge(ctx, in, task, err), task.Receipt)

@@ -13,7 +13,6 @@ import (
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/guard"
-	"github.com/weir-dev/weir/pkg/schema"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
@@ -29,7 +28,7 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	if err != nil {
 		return nil, err
 	}
-	task, err := w.taskOf(&job)
+	task, err := s.taskOf(w, &job)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +55,7 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 
 // taskOf is the job as a task, without a model. What the job wants of its answer's
 // form is checked here.
-func (w *way) taskOf(job *event.GenerateJob) (*event.GenerateTask, error) {
+func (s *Service) taskOf(w *way, job *event.GenerateJob) (*event.GenerateTask, error) {
 	task := &event.GenerateTask{
 		Envelope: job.Envelope, Messages: job.Messages, MaxTokens: job.MaxTokens, Temperature: job.Temperature, Stream: job.Stream,
 		MaxAttempts: job.MaxAttempts, MaxCostNanoUSD: job.MaxCostNanoUSD,
@@ -76,21 +75,15 @@ func (w *way) taskOf(job *event.GenerateJob) (*event.GenerateTask, error) {
 			return nil, err
 		}
 	}
-	if form.Schema != nil {
-		if _, err := schema.Compile(form.Schema); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := schema.CompileChecks(form.Checks); err != nil {
-		return nil, err
-	}
 	if w.task != "" {
 		form.Checks = append(form.Checks, w.policy.Accept.Checks...)
 	}
-	if form.Schema != nil || len(form.Checks) > 0 {
-		task.Gates = &form
+	if form.Schema == nil && len(form.Checks) == 0 {
+		return task, nil
 	}
-	return task, nil
+	task.Gates = &form
+	_, err := s.gates.Compile(&form)
+	return task, err
 }
 
 // lastQuestion is the last thing that the user said.

@@ -13,7 +13,6 @@ import (
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/llm/guard"
-	"github.com/weir-dev/weir/pkg/schema"
 	"github.com/weir-dev/weir/pkg/stage"
 )
 
@@ -204,7 +203,7 @@ func (s *Service) give(in *bus.Message, task *event.GenerateTask, d cascade.Deci
 func (s *Service) exhausted(ctx context.Context, w *way, in *bus.Message, msg *event.RouteTask, d cascade.Decision) ([]bus.Out, error) {
 	task := &msg.Task
 	s.land(ctx, task)
-	if w.task != "" && w.policy.Exhausted == catalog.ExhaustedTemplate && fits(task, w.policy.Template) {
+	if w.task != "" && w.policy.Exhausted == catalog.ExhaustedTemplate && s.fits(task, w.policy.Template) {
 		task.Receipt.Routing.Exhausted = true
 		return s.ended(in, task, event.Answer{Text: w.policy.Template, FinishReason: event.FinishTemplate})
 	}
@@ -226,15 +225,15 @@ func (s *Service) exhausted(ctx context.Context, w *way, in *bus.Message, msg *e
 }
 
 // fits reports whether a text is what the task's schema wants, if it has one.
-func fits(task *event.GenerateTask, text string) bool {
+func (s *Service) fits(task *event.GenerateTask, text string) bool {
 	if task.Gates == nil || task.Gates.Schema == nil {
 		return true
 	}
-	s, err := schema.Compile(task.Gates.Schema)
+	g, err := s.gates.Compile(&event.Gates{Schema: task.Gates.Schema, Checks: task.Gates.Checks})
 	if err != nil {
 		return false
 	}
-	_, wrong := s.Check(text)
+	_, wrong := g.Schema().Check(text)
 	return len(wrong) == 0
 }
 

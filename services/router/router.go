@@ -14,6 +14,7 @@ import (
 	"github.com/weir-dev/weir/pkg/cache"
 	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/gate"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/llm/guard"
 	"github.com/weir-dev/weir/pkg/manifest"
@@ -45,6 +46,7 @@ type Service struct {
 	similar   *cache.Semantic
 	learned   *learner
 	encodings encodings
+	gates     *gate.Compiler
 	plans     *stage.Runner
 	routes    *stage.Runner
 	flights   *stage.Runner
@@ -86,6 +88,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	}
 	s := &Service{cfg: cfg, p: p, nc: p.NATS, bus: b, store: ports.Store, rows: manifest.NewRows(b), sparse: sparse.New(), ranker: rerank.New(),
 		ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
+	s.gates = gate.NewCompiler()
 	s.queries, s.learned, s.expect.s = newQueries(s, cfg.InteractiveSlots), newLearner(s), s
 	if s.cache, err = cache.New(cache.Config{Bus: b, Now: p.Now}); err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
@@ -33,7 +32,7 @@ func (l *learner) sweep(ctx context.Context) error {
 		return err
 	}
 	now, mine := l.s.p.Now(), false
-	value := bus.Value[time.Time]{KV: kv, Key: "swept", Name: "the last sweep", Decode: func(data []byte) (at time.Time, err error) { return at, json.Unmarshal(data, &at) }}
+	value := bus.Value[time.Time]{KV: kv, Key: "swept", Name: "the last sweep"}
 	_, err = value.Change(ctx, func(at *time.Time) error {
 		if mine = now.Sub(*at) >= sweepEvery; !mine {
 			return bus.ErrKeep

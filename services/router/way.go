@@ -135,16 +135,19 @@ func (w *way) fromTable(table *cascade.TaskPolicy, learned *learned) bool {
 
 // allows reports whether all models of a chain are the policy's.
 func (w *way) allows(chain []cascade.Tier) bool {
-	return !slices.ContainsFunc(chain, func(t cascade.Tier) bool {
-		return !slices.Contains(w.policy.Chain, t.Model) && t.Model != w.routing.Reference
-	})
+	return !slices.ContainsFunc(chain, func(t cascade.Tier) bool { return !w.may(t.Model) })
+}
+
+// may says that the policy allows a model.
+func (w *way) may(model string) bool {
+	return slices.Contains(w.policy.Chain, model) || model == w.routing.Reference
 }
 
 // warm takes those tiers of a chain with thresholds that the policy allows; false if
 // there are none.
 func (w *way) warm(chain []cascade.Tier) bool {
 	for _, from := range chain {
-		if !slices.Contains(w.policy.Chain, from.Model) && from.Model != w.routing.Reference {
+		if !w.may(from.Model) {
 			continue
 		}
 		t := tier{model: from.Model, tau: from.Tau, calibration: w.encoded(from.Calibration)}
