@@ -18,7 +18,7 @@ RACE = $(error CI=true needs the race detector: install a C compiler)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint tidy generate verify bench bench-cascade bench-ingest bench-limits bench-retrieval bench-scale e2e clean
+.PHONY: help build demo test lint tidy generate verify bench bench-cascade bench-gateway bench-ingest bench-limits bench-retrieval bench-scale e2e clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +50,16 @@ verify: ## Build and vet each module by itself; check modules, imports and docs
 		(cd $$dir && export GOWORK=off && $(GO) build ./... && $(GO) vet ./... && $(GO) mod tidy -diff) || exit 1; done
 	$(GO) test -count=1 ./test/repo
 
-bench: ## Measure the pipeline beside bare JetStream; figures go to build/bench/
-	@mkdir -p $(BUILD)/bench
+bench: bench-gateway ## Measure the pipeline beside bare JetStream, and what bench-gateway does; figures go to build/bench/
 	$(GO) run ./test/bench -out $(BUILD)/bench
 
 bench-cascade: ## Measure the cascade on recorded outcomes and through the queue; the chart goes to docs/
 	@mkdir -p $(BUILD)/bench
 	$(GO) run ./test/bench/cascade -out $(BUILD)/bench -svg docs/cascade.svg
+
+bench-gateway: build ## Measure the HTTP API beside the provider, a batch of 50,000, idle streams, quotes
+	@mkdir -p $(BUILD)/bench
+	$(GO) run ./test/bench/gateway -weir $(BUILD)/weir -out $(BUILD)/bench
 
 bench-ingest: ## Measure the stages of ingestion beside langchaingo and sha256, and on ugly files
 	@mkdir -p $(BUILD)/bench
