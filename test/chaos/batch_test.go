@@ -17,12 +17,13 @@ import (
 
 // TestBatchSurvivesKills: the gateway that runs a batch is killed, and so are a router
 // and a generator at work on its lines; every line is answered once, in order.
+// WEIR_CHAOS_LINES sets their number.
 func TestBatchSurvivesKills(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("CHAOS NOT RUN: -short skips the tests that kill processes at work")
 	}
-	const lines = 2000
+	lines := int(setting(t, "WEIR_CHAOS_LINES", 2000))
 	sys := system.Start(t, system.Options{Mode: system.Separate, SimArgs: []string{"--ttft", "20ms", "--per-token", "1ms"}, Env: map[string]string{"WEIR_GATEWAY_BATCH_WINDOW": "200"}})
 	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/weir-dev/weir/services/generator"
 	"github.com/weir-dev/weir/test/internal/figures"
 )
 
@@ -29,7 +30,7 @@ func benchBatch(ctx context.Context, r *rig, found figures.Figures, n int) error
 		return fmt.Errorf("the output has %d lines, want %d", got, n)
 	}
 	found["batch_lines"] = float64(n)
-	direct, err := rate(ctx, n, func(ctx context.Context, i int) error { return r.chat(ctx, r.direct, fmt.Sprintf("What is %d?", i)) })
+	direct, err := rate(ctx, generator.DefaultConfig().BatchSlots, n, func(ctx context.Context, i int) error { return r.chat(ctx, r.direct, fmt.Sprintf("What is %d?", i)) })
 	if err != nil {
 		return err
 	}

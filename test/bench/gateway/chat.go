@@ -47,7 +47,7 @@ func benchLoad(ctx context.Context, r *rig, found figures.Figures, n int) error 
 	rates := map[string][]float64{}
 	for round := range rounds + 1 {
 		for _, base := range []string{r.direct, r.weir} {
-			rate, err := rate(ctx, n/rounds, func(ctx context.Context, i int) error {
+			rate, err := rate(ctx, clients, n/rounds, func(ctx context.Context, i int) error {
 				return r.chat(ctx, base, fmt.Sprintf("What is %d plus %d?", round, i))
 			})
 			if err != nil {
@@ -63,14 +63,14 @@ func benchLoad(ctx context.Context, r *rig, found figures.Figures, n int) error 
 	return nil
 }
 
-// rate runs n requests by all clients and returns requests per second.
-func rate(ctx context.Context, n int, ask func(context.Context, int) error) (float64, error) {
+// rate runs n requests, so many at once, and returns requests per second.
+func rate(ctx context.Context, atOnce, n int, ask func(context.Context, int) error) (float64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var work sync.WaitGroup
 	begun := time.Now()
-	for range clients {
+	for range atOnce {
 		work.Go(func() {
 			for i := int(next.Add(1)); i <= n && ctx.Err() == nil; i = int(next.Add(1)) {
 				if err := ask(ctx, i); err != nil {
