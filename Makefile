@@ -18,7 +18,7 @@ RACE = $(error CI=true needs the race detector: install a C compiler)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint tidy generate verify bench bench-cascade bench-ingest bench-limits bench-retrieval bench-scale e2e clean
+.PHONY: help build demo test race lint tidy generate verify bench bench-cascade bench-gateway bench-ingest bench-limits bench-retrieval bench-scale e2e clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,14 @@ demo: ## Build one binary, ingest our own docs, ask questions, print cited answe
 	@$(BUILD)/weir demo README.md docs
 
 # CI runs every test anew; elsewhere those of unchanged packages are cached.
-test: ## Run all tests, with the race detector where a C compiler is found
-	$(GO) test $(RACE) $(if $(CI),-count=1) -timeout 15m work
+# The race detector is for the packages; those of the module test run them all together
+# and would take twice as long with it: make race.
+test: ## Run all tests, those of packages with the race detector where a C compiler is found
+	$(GO) test $(RACE) $(if $(CI),-count=1) -timeout 15m $$($(GO) list work | grep -v /weir/test)
+	$(GO) test $(if $(CI),-count=1) -timeout 15m ./test/...
+
+race: ## Run all tests with the race detector
+	$(GO) test -race -count=1 -timeout 30m work
 
 lint: $(GOLANGCI) ## Lint every module
 	@for dir in $(MODULES); do echo "lint $${dir#$(CURDIR)/}"; (cd $$dir && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
@@ -50,13 +56,16 @@ verify: ## Build and vet each module by itself; check modules, imports and docs
 		(cd $$dir && export GOWORK=off && $(GO) build ./... && $(GO) vet ./... && $(GO) mod tidy -diff) || exit 1; done
 	$(GO) test -count=1 ./test/repo
 
-bench: ## Measure the pipeline beside bare JetStream; figures go to build/bench/
-	@mkdir -p $(BUILD)/bench
+bench: bench-gateway ## Measure the pipeline beside bare JetStream, and what bench-gateway does; figures go to build/bench/
 	$(GO) run ./test/bench -out $(BUILD)/bench
 
 bench-cascade: ## Measure the cascade on recorded outcomes and through the queue; the chart goes to docs/
 	@mkdir -p $(BUILD)/bench
 	$(GO) run ./test/bench/cascade -out $(BUILD)/bench -svg docs/cascade.svg
+
+bench-gateway: build ## Measure the HTTP API beside the provider, a batch of 50,000, idle streams, quotes
+	@mkdir -p $(BUILD)/bench
+	$(GO) run ./test/bench/gateway -weir $(BUILD)/weir -out $(BUILD)/bench
 
 bench-ingest: ## Measure the stages of ingestion beside langchaingo and sha256, and on ugly files
 	@mkdir -p $(BUILD)/bench

@@ -67,9 +67,22 @@ func readCatalog(file, policies string, now time.Time) (*catalog.Catalog, error)
 	return c, nil
 }
 
+// withTenants is the catalog with a tenants file, if there is one.
+func withTenants(c *catalog.Catalog, file string, now time.Time) (*catalog.Catalog, error) {
+	if file == "" {
+		return c, nil
+	}
+	with, err := (catalog.Files{Tenants: file}).Load(c, now)
+	if err != nil {
+		return nil, coded(exitUsage, "the tenants are not valid:\n%w", err)
+	}
+	return with, nil
+}
+
 type catalogCheckCmd struct {
 	File     string `arg:"" optional:"" env:"WEIR_CATALOG" help:"Catalog file (default: the built-in catalog)."`
 	Policies string `env:"WEIR_POLICIES" placeholder:"FILE" help:"Policies file to check with it."`
+	Tenants  string `env:"WEIR_TENANTS" placeholder:"FILE" help:"Tenants file to check with it."`
 }
 
 // Run checks a catalog and prints what is in it.
@@ -77,6 +90,9 @@ func (c *catalogCheckCmd) Run(e *env) error {
 	now := time.Now()
 	cat, err := readCatalog(c.File, c.Policies, now)
 	if err != nil {
+		return err
+	}
+	if cat, err = withTenants(cat, c.Tenants, now); err != nil {
 		return err
 	}
 	var old []string

@@ -1,20 +1,27 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/weir-dev/weir/cmd/weir/up"
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/client"
 	"github.com/weir-dev/weir/pkg/event"
+	"github.com/weir-dev/weir/pkg/platform"
 )
 
 // withClient runs fn with a client on a connection of its own.
@@ -41,24 +48,39 @@ func (e *env) withBus(fn func(*bus.Bus) error) error {
 
 // connected runs fn with a connection, or says how to start what is missing.
 func (e *env) connected(fn func(*nats.Conn) error) error {
-	url := cmp.Or(e.NatsURL, nats.DefaultURL)
+	address := cmp.Or(e.NatsURL, operatorURL(), nats.DefaultURL)
+	shown := platform.Redacted(address)
 	opts := []nats.Option{
 		nats.Name("weir-cli"), nats.Timeout(5 * time.Second), nats.MaxReconnects(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil: closed by us
-				fmt.Fprintf(e.err, "weir: lost the NATS server at %s (%v); waiting for it\n", url, err)
+				fmt.Fprintf(e.err, "weir: lost the NATS server at %s (%v); waiting for it\n", shown, err)
 			}
 		}),
 	}
 	if e.NatsCreds != "" {
 		opts = append(opts, nats.UserCredentials(e.NatsCreds))
 	}
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(address, opts...)
 	if err != nil {
-		return coded(exitUnreachable, "no NATS server at %s: %w; start Weir with `weir up`, or set --nats-url", url, err)
+		return coded(exitUnreachable, "no NATS server at %s: %w; start Weir with `weir up`, or set --nats-url", shown, err)
 	}
 	defer nc.Close()
 	return fn(nc)
+}
+
+// operatorURL is the address, with a password, that a Weir with tenants leaves for
+// who runs it; "" when none runs on this machine for this user.
+func operatorURL() string {
+	dir, err := dataDirOf(os.Getenv("WEIR_DATA_DIR"))
+	if err != nil {
+		return ""
+	}
+	data, err := os.ReadFile(filepath.Join(dir, up.OperatorFile))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
 }
 
 // withTimeout bounds a command's wait; 0 waits for ever.
@@ -118,10 +140,28 @@ func printLines[T any](e *env, list []T) error {
 // table prints the cells that fill writes, separated by tabs, in columns; what
 // names them in errors.
 func (e *env) table(what string, fill func(w io.Writer)) error {
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(harmless{e.out}, 0, 0, 2, ' ', 0)
 	fill(w)
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing %s: %w", what, err)
 	}
 	return nil
+}
+
+// harmless shows control characters, with which what tenants wrote could steer the
+// terminal, as question marks; lines stay lines.
+type harmless struct{ w io.Writer }
+
+// Write implements io.Writer.
+func (h harmless) Write(p []byte) (int, error) {
+	shown := bytes.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '?'
+		}
+		return r
+	}, p)
+	if _, err := h.w.Write(shown); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

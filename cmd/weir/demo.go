@@ -49,7 +49,7 @@ func (c *demoCmd) Run(e *env) error {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
 	cfg := up.DefaultConfig(dir)
-	cfg.NatsAddr, cfg.Process.HTTPAddr = "", ""
+	cfg.NatsAddr, cfg.Process.HTTPAddr, cfg.Gateway.Addr = "", "", ""
 	cfg.Sim.PerToken = demoPerToken
 	log, err := telemetry.NewLogger(e.err, "text", "warn")
 	if err != nil {

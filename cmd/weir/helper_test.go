@@ -140,7 +140,7 @@ func system(t *testing.T, dir string) (natsURL string, stop func()) {
 // systemAddrs is system with all that it announces.
 func systemAddrs(t *testing.T, dir string) (up map[string]string, stop func()) {
 	t.Helper()
-	first, stop := server(t, 1, "up", "--json", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
+	first, stop := server(t, 1, "up", "--json", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0")
 	if err := json.Unmarshal([]byte(first[0]), &up); err != nil {
 		t.Fatalf("announcement %q: %v", first[0], err)
 	}

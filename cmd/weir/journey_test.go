@@ -70,11 +70,11 @@ func TestStatus(t *testing.T) {
 	weir(t, "status", "--nats-url", url).wants(t, exitOK,
 		"STREAM", "WEIR_JOBS", "WEIR_STEPS", "WEIR_RESULTS", "WEIR_DEAD", "CONSUMER", "BACKLOG", "ingestor-batch", "embedder-embed-batch")
 	got := lines[status](t, weir(t, "status", "--json", "--nats-url", url).wants(t, exitOK))[0]
-	if len(got.Streams) != 8 || len(got.Consumers) != 3 {
-		t.Fatalf("%d streams and %d consumers, want 8 and 3 (of the stages that had work, and the learner): %+v", len(got.Streams), len(got.Consumers), got)
+	if len(got.Streams) != 9 || len(got.Consumers) != 6 {
+		t.Fatalf("%d streams and %d consumers, want 9 and 6 (of the stages that had work, the learner, the notifier and what is due): %+v", len(got.Streams), len(got.Consumers), got)
 	}
 	for _, s := range got.Streams {
-		if s.Name == "WEIR_RESULTS" && s.Messages != 2 || s.MaxBytes < 1 {
+		if s.Name == "WEIR_RESULTS" && s.Messages != 2 || s.MaxBytes < 1 && s.Name != "WEIR_DELAY" { // which must not refuse
 			t.Errorf("stream %+v, want 2 results within bounds", s)
 		}
 	}
@@ -109,14 +109,14 @@ models:
 func TestUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	first, stop := server(t, 7, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
+	first, stop := server(t, 8, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0")
 	text := strings.Join(first, "\n")
 	for _, want := range []string{"Weir is up.", "nats://127.0.0.1:", "/readyz", "/metrics", dir, "weir ingest"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
 	}
-	_, health, _ := strings.Cut(first[3], "health")
+	_, health, _ := strings.Cut(first[4], "health")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSpace(health), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestUp(t *testing.T) {
 		t.Errorf("ready: %s", response.Status)
 	}
 	// A second one on the same directory is told what to do.
-	weir(t, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0").wants(t, exitError, "weir:", dir, "in use", "--data-dir")
+	weir(t, "up", "--data-dir", dir, "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0").wants(t, exitError, "weir:", dir, "in use", "--data-dir")
 	stop()
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -84,14 +85,31 @@ func readLimits(ctx context.Context, b *bus.Bus, c *catalog.Catalog) ([]budget.S
 }
 
 // readHealth listens to the breakers' bucket for a moment.
-func readHealth(ctx context.Context, b *bus.Bus) ([]health, error) {
+func readHealth(ctx context.Context, b *bus.Bus) (out []health, err error) {
+	err = withHealth(ctx, b, func(h *guard.Health) error {
+		out = healthOf(h)
+		return nil
+	})
+	return out, err
+}
+
+func healthOf(h *guard.Health) []health {
+	var out []health
+	for _, s := range h.Statuses() {
+		out = append(out, health{Provider: s.Target.Provider, Group: s.Target.Group, State: string(s.State), Until: s.Until, Reason: s.Reason, By: s.By})
+	}
+	return out
+}
+
+// withHealth runs fn while it listens to the breakers' bucket.
+func withHealth(ctx context.Context, b *bus.Bus, fn func(*guard.Health) error) error {
 	kv, err := b.KeyValue(ctx, bus.BucketBreakers)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h, err := guard.NewHealth(guard.HealthConfig{KV: kv, JetStream: b.JetStream(), Worker: "weir-limits", Settings: guard.DefaultSettings()})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	listening, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -100,12 +118,9 @@ func readHealth(ctx context.Context, b *bus.Bus) ([]health, error) {
 	case <-h.Ready():
 	case <-ctx.Done():
 	}
-	var out []health
-	for _, s := range h.Statuses() {
-		out = append(out, health{Provider: s.Target.Provider, Group: s.Target.Group, State: string(s.State), Until: s.Until, Reason: s.Reason, By: s.By})
-	}
+	err = fn(h)
 	stop()
-	return out, <-done
+	return errors.Join(err, <-done)
 }
 
 func (e *env) printLimits(l limits) error {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
@@ -38,20 +39,28 @@ type cli struct {
 	Migrate   migrateCmd   `cmd:"" help:"Change the embedding model."`
 	Snapshot  snapshotCmd  `cmd:"" help:"Make, list, remove or restore snapshots of the vectors."`
 	Ask       askCmd       `cmd:"" help:"Ask a question about a collection."`
+	Batch     batchCmd     `cmd:"" help:"Run files of requests."`
 	Submit    submitCmd    `cmd:"" help:"Submit a job from a JSON file."`
 	Result    resultCmd    `cmd:"" help:"Print the result of a job."`
 	Watch     watchCmd     `cmd:"" help:"Follow a job to its end."`
+	Jobs      jobsCmd      `cmd:"" help:"List, show or cancel jobs, or say why they wait."`
 	Status    statusCmd    `cmd:"" help:"Show streams, consumers, backlog and work in flight."`
 	Outcomes  outcomesCmd  `cmd:"" help:"Print what models did with the questions of tasks, for weir calibrate."`
+	Top       topCmd       `cmd:"" help:"Watch queues, limits, breakers and spending."`
 	Limits    limitsCmd    `cmd:"" help:"Show how far each provider's limits are used, and what is down."`
 	Spend     spendCmd     `cmd:"" help:"Show what was spent, by tenant, model or job."`
+	Dead      deadCmd      `cmd:"" help:"List, show or redrive dead letters."`
+	Webhooks  webhooksCmd  `cmd:"" help:"List, redeliver or test webhooks."`
 	Config    configCmd    `cmd:"" help:"Show the effective configuration."`
+	Tenants   tenantCmd    `cmd:"" name:"tenant" help:"Add, list or remove tenants, or give one another key."`
 	Catalog   catalogCmd   `cmd:"" help:"Check, show or import a catalog of models."`
 	Calibrate calibrateCmd `cmd:"" help:"Choose models per task from recorded outcomes; write the policy table."`
 	Replay    replayCmd    `cmd:"" help:"Run a policy table over recorded outcomes."`
 	Demo      demoCmd      `cmd:"" help:"Run the main job once, on embedded servers, and exit."`
 	Dev       devCmd       `cmd:"" help:"Run one embedded server by itself."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Print what makes a shell complete commands (bash, zsh, fish)."`
 }
 
 // Exit codes.
@@ -96,6 +105,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(stderr, "weir:", err)
 		return exitError
+	}
+	// A shell that asks for completions says so in its environment.
+	kongcompletion.Register(parser, kongcompletion.WithExitFunc(func(status int) { exited, code = true, status }))
+	if exited {
+		return code
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}

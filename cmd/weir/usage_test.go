@@ -131,7 +131,7 @@ func TestInterrupted(t *testing.T) {
 func TestUpOnOtherNATS(t *testing.T) {
 	t.Parallel()
 	nats := bustest.Start(t)
-	first, _ := server(t, 1, "up", "--json", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--nats-url", nats.URL())
+	first, _ := server(t, 1, "up", "--json", "--data-dir", t.TempDir(), "--http-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--nats-url", nats.URL())
 	if !strings.Contains(first[0], nats.URL()) {
 		t.Errorf("Weir is up as %s, want NATS at %s", first[0], nats.URL())
 	}
@@ -145,7 +145,7 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close() //nolint:errcheck // a test's
-	free := map[string]string{"--nats-addr": "127.0.0.1:0", "--http-addr": "127.0.0.1:0"}
+	free := map[string]string{"--nats-addr": "127.0.0.1:0", "--http-addr": "127.0.0.1:0", "--api-addr": "127.0.0.1:0"}
 	for flag := range free {
 		args := []string{"up", "--data-dir", t.TempDir(), flag, taken.Addr().String()}
 		for other, addr := range free {
@@ -153,7 +153,7 @@ func TestAddressInUse(t *testing.T) {
 				args = append(args, other, addr)
 			}
 		}
-		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --nats-addr, --qdrant-addr and --http-addr")
+		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --nats-addr, --qdrant-addr, --api-addr and --http-addr")
 	}
 	for _, name := range []string{"nats", "qdrant", "llmsim"} {
 		args := []string{"dev", name, "--addr", taken.Addr().String()}
@@ -161,5 +161,15 @@ func TestAddressInUse(t *testing.T) {
 			args = append(args, "--data-dir", t.TempDir())
 		}
 		weir(t, args...).wants(t, exitError, taken.Addr().String(), "with --addr")
+	}
+}
+
+// TestCompletion: a shell that asks gets the commands that begin like the word.
+func TestCompletion(t *testing.T) { //nolint:paralleltest // sets variables
+	weir(t, "completion", "bash").wants(t, exitOK, "weir completion -c bash")
+	t.Setenv("COMP_LINE", "weir catalog ")
+	t.Setenv("COMP_POINT", "13")
+	if got := weir(t); got.code != exitOK || strings.Contains(got.out+got.err, "Usage") {
+		t.Errorf("a shell that asked got %+v", got)
 	}
 }

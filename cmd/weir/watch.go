@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,6 +25,9 @@ func (c *watchCmd) Run(e *env) error {
 func (c *watchCmd) follow(e *env, cl *client.Client) error {
 	ctx, cancel := e.withTimeout(c.Timeout)
 	defer cancel()
+	if _, err := cl.Result(ctx, e.Tenant, c.Job); err != nil && !errors.Is(err, client.ErrNoResult) {
+		return err // nothing to wait for: no Weir has run there
+	}
 	midLine := false
 	follower := client.Follower{
 		Life: func(l event.Life) {

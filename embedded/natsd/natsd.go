@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -34,7 +35,16 @@ type Config struct {
 	MaxStore int64
 	// MaxMemory bounds the memory of memory streams, in bytes. Default 512 MiB.
 	MaxMemory int64
+	// Accounts, when not "", is the part of a nats-server's configuration that makes
+	// the accounts and users: nobody else may connect. The streams are in the account
+	// that Service is a user of; they stay when Accounts is turned on or off.
+	Accounts string
+	// Service is the user that Conn connects as.
+	Service User
 }
+
+// User is a user of the account that has the streams.
+type User struct{ Account, Name, Password string }
 
 // maxPayload is the largest message, in bytes.
 const maxPayload = 8 << 20
@@ -47,6 +57,9 @@ type Server struct {
 	cfg   Config
 	ready chan struct{}
 	ns    *server.Server
+
+	mu       sync.Mutex // of reloads
+	accounts string     // in force
 }
 
 // New returns a server for cfg. It does no I/O.
@@ -63,7 +76,10 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxMemory == 0 {
 		cfg.MaxMemory = 512 << 20
 	}
-	return &Server{cfg: cfg, ready: make(chan struct{})}, nil
+	if (cfg.Accounts == "") != (cfg.Service == User{}) {
+		return nil, errors.New("got Accounts or Service, want both or neither")
+	}
+	return &Server{cfg: cfg, ready: make(chan struct{}), accounts: cfg.Accounts}, nil
 }
 
 // Ready is closed when clients can connect.
@@ -80,6 +96,9 @@ func (s *Server) URL() string {
 
 // Conn connects inside the process. Valid after Ready.
 func (s *Server) Conn(opts ...nats.Option) (*nats.Conn, error) {
+	if u := s.cfg.Service; u.Name != "" {
+		opts = append(opts, nats.UserInfo(u.Name, u.Password))
+	}
 	nc, err := nats.Connect("", append(opts, nats.InProcessServer(s.ns))...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting in process: %w", err)
@@ -115,8 +134,11 @@ func (s *Server) Run(ctx context.Context) error {
 const startTimeout = time.Minute
 
 func (s *Server) start() error {
-	opts, err := s.options()
+	opts, err := s.options(s.cfg.Accounts)
 	if err != nil {
+		return err
+	}
+	if err := s.adopt(); err != nil {
 		return err
 	}
 	if s.ns, err = server.NewServer(opts); err != nil {
@@ -138,11 +160,16 @@ func (s *Server) start() error {
 	return nil
 }
 
-func (s *Server) options() (*server.Options, error) {
+func (s *Server) options(accounts string) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "weir", NoSigs: true, DontListen: s.cfg.Addr == "",
 		JetStream: true, StoreDir: s.cfg.Dir, SyncInterval: s.cfg.SyncInterval, SyncAlways: s.cfg.SyncAlways,
 		JetStreamMaxStore: s.cfg.MaxStore, JetStreamMaxMemory: s.cfg.MaxMemory, MaxPayload: maxPayload,
+	}
+	if accounts != "" {
+		if err := opts.ProcessConfigString(accounts); err != nil {
+			return nil, fmt.Errorf("reading Accounts: %w", err)
+		}
 	}
 	if s.cfg.Addr == "" {
 		return opts, nil

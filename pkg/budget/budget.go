@@ -23,9 +23,11 @@
 package budget
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weir-dev/weir/pkg/event"
@@ -167,6 +169,10 @@ type Request struct {
 
 // Wait says why a call waits, and until when.
 type Wait struct {
+	// Cause is what kind of thing holds it: WaitLimit here, others beside the limits.
+	Cause event.WaitCause
+	// Name of what holds it; "" is that of Group and Dimension.
+	Name string
 	// Dimension is the limit that binds: rpm, tpm, ..., concurrency; "" when the
 	// shared state is out of reach or the provider asked everybody to wait.
 	Dimension string
@@ -174,6 +180,11 @@ type Wait struct {
 	Group     string
 	Reason    string    // in words
 	Until     time.Time // expected, in local time; zero when unknown
+}
+
+// Event is the wait as jobs are told of it.
+func (w Wait) Event() event.Wait {
+	return event.Wait{Cause: w.Cause, Name: cmp.Or(w.Name, strings.TrimSpace(w.Group+" "+w.Dimension)), Until: w.Until}
 }
 
 // tooLarge refuses a call that no waiting makes possible.

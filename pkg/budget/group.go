@@ -63,7 +63,6 @@ type group struct {
 type waiter struct {
 	req     Request
 	granted chan place // holds one place
-	since   time.Time
 	told    time.Time
 }
 
@@ -181,7 +180,7 @@ func (g *group) tell(w *waiter, p place, wait time.Duration) {
 }
 
 func (g *group) explain(p place, wait time.Duration) Wait {
-	return Wait{Dimension: p.binding.Dimension, Limit: p.binding.Limit, Group: g.name,
+	return Wait{Cause: event.WaitLimit, Dimension: p.binding.Dimension, Limit: p.binding.Limit, Group: g.name,
 		Reason: describe(g.name, p), Until: g.l.cfg.Now().Add(wait)}
 }
 
@@ -193,7 +192,7 @@ func describe(name string, p place) string {
 }
 
 func (g *group) enqueue(req Request) *waiter {
-	w := &waiter{req: req, granted: make(chan place, 1), since: g.l.cfg.Now()}
+	w := &waiter{req: req, granted: make(chan place, 1)}
 	g.mu.Lock()
 	if req.Class == event.LaneInteractive {
 		g.high = append(g.high, w)
@@ -393,10 +392,11 @@ func (p place) hopeless(now int64) bool {
 	return p.binding.long() && p.start-now > int64(maxWait)
 }
 
-// foresee tells a caller that has no place yet what it waits for.
+// foresee tells a caller that has no place yet what it waits for: at once, for the
+// next look may be a minute away.
 func (g *group) foresee(w *waiter, p place) {
 	now := g.l.cfg.Now()
-	if w.req.OnWait == nil || now.Sub(w.since) < noticeable || now.Sub(w.told) < 5*time.Second {
+	if w.req.OnWait == nil || now.Sub(w.told) < 5*time.Second {
 		return
 	}
 	w.told = now
@@ -483,7 +483,7 @@ func (g *group) tellDegraded(waiting []*waiter) {
 	for _, w := range waiting {
 		if w.req.OnWait != nil && now.Sub(w.told) > 5*time.Second {
 			w.told = now
-			w.req.OnWait(Wait{Group: g.name, Reason: "the shared state of the limits of " + g.name + " is out of reach"})
+			w.req.OnWait(Wait{Cause: event.WaitLimit, Group: g.name, Reason: "the shared state of the limits of " + g.name + " is out of reach"})
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/event"
 )
 
 const (
@@ -108,7 +109,7 @@ func (s *leases) acquire(ctx context.Context, limit int64, req Request) error {
 		case <-freed:
 		case <-notice.C:
 			if req.OnWait != nil {
-				req.OnWait(Wait{Dimension: Concurrency, Limit: limit, Group: s.name,
+				req.OnWait(Wait{Cause: event.WaitLimit, Dimension: Concurrency, Limit: limit, Group: s.name,
 					Reason: fmt.Sprintf("limit of calls at once of %s (%d)", s.name, limit)})
 			}
 		case <-ctx.Done():

@@ -183,7 +183,7 @@ func TestFailsClosed(t *testing.T) {
 	go func() { result <- acquire(t.Context(), func(w Wait) { told <- w }) }()
 	select {
 	case w := <-told:
-		if w.Reason == "" || len(l.Degraded()) != 1 {
+		if w.Reason == "" || len(l.Degraded()) != 1 || w.Event().Cause != event.WaitLimit || w.Event().Name != group.Name {
 			t.Errorf("told %+v, degraded %v", w, l.Degraded())
 		}
 	case err := <-result:

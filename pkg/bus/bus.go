@@ -5,9 +5,9 @@ package bus
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -55,13 +55,16 @@ func (b *Bus) JetStream() jetstream.JetStream { return b.js }
 // Out is a message to publish.
 type Out struct {
 	Subject string
-	// ID is the dedupe id: the same output of the same input has the same id.
+	// ID is the dedupe id: the same output of the same input has the same id. That of a
+	// job is of its body as well.
 	ID     string
 	Data   []byte
 	Header nats.Header
 	// View marks a message that is only a view (life events, tokens): it is
 	// stored when it arrives, and nobody waits for that.
 	View bool
+	// Whole marks a message that holds its payload however large it is.
+	Whole bool
 }
 
 // Publish stores all messages, in order per subject, and returns when every
@@ -80,7 +83,7 @@ func (b *Bus) Publish(ctx context.Context, outs ...Out) error {
 		if err != nil {
 			return err
 		}
-		future, err := b.js.PublishMsgAsync(msg, jetstream.WithMsgID(out.ID))
+		future, err := b.js.PublishMsgAsync(msg, jetstream.WithMsgID(dedupeID(&out)))
 		if err != nil {
 			return publishError(out.Subject, err)
 		}
@@ -101,6 +104,17 @@ func (b *Bus) Publish(ctx context.Context, outs ...Out) error {
 	return nil
 }
 
+// dedupeID is the dedupe id of a message in its stream. Tenants publish jobs, too, with
+// any id: if it were enough to guess that of another's job, the other job would be taken
+// for a repetition, and lost. So it has the body in it, which they don't know.
+func dedupeID(out *Out) string {
+	if out.ID == "" || !strings.HasPrefix(out.Subject, "weir.jobs.") {
+		return out.ID
+	}
+	sum := sha256.Sum256(out.Data)
+	return fmt.Sprintf("%s.%x", out.ID, sum[:16])
+}
+
 // Result returns the stored result of a job, or nil when there is none. Only
 // its Subject, Header and Data are set.
 func (b *Bus) Result(ctx context.Context, tenant, job string) (*Message, error) {
@@ -116,7 +130,7 @@ func (b *Bus) Result(ctx context.Context, tenant, job string) (*Message, error) 
 }
 
 // Last returns the newest message that a stream holds of a subject, or nil when
-// there is none. Only its Subject, Header, Data, Stream and Sequence are set. The
+// there is none. Only its Subject, Header, Data, Stream, Sequence and Stored are set. The
 // data is still in the bucket when the message went by claim-check; see Resolve.
 func (b *Bus) Last(ctx context.Context, stream, subject string) (*Message, error) {
 	raw, err := b.last(ctx, stream, subject)
@@ -126,11 +140,7 @@ func (b *Bus) Last(ctx context.Context, stream, subject string) (*Message, error
 	if raw == nil {
 		return nil, nil //nolint:nilnil // documented: none, no error
 	}
-	sequence, err := strconv.ParseUint(raw.Header.Get(jetstream.SequenceHeader), 10, 64)
-	if err != nil {
-		return nil, unavailable(fmt.Errorf("reading %s: %w", subject, err))
-	}
-	return &Message{Subject: subject, Header: raw.Header, Data: raw.Data, Stream: stream, Sequence: sequence}, nil
+	return StoredMessage(raw)
 }
 
 // Finished reports whether the job has a result.

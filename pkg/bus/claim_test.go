@@ -144,7 +144,8 @@ func TestNoBucket(t *testing.T) {
 		event.ClassUnavailable, bus.PayloadBucket, "")
 }
 
-// TestForeignPayload: any NATS client may put an object itself.
+// TestForeignPayload: a client may put an object itself, and claim those of its
+// tenant alone.
 func TestForeignPayload(t *testing.T) {
 	t.Parallel()
 	b, server := bustest.New(t)
@@ -156,18 +157,45 @@ func TestForeignPayload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.PutString(t.Context(), "mine", `{"v":1}`); err != nil {
-		t.Fatal(err)
-	}
-	msg := nats.NewMsg(subject)
-	msg.Header.Set(bus.HeaderPayload, "mine")
-	if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+	if _, err := store.PutString(t.Context(), "acme.mine", `{"v":1}`); err != nil {
 		t.Fatal(err)
 	}
 	p, stop := pull(t, b, consumer, 1)
 	defer stop()
-	m := receive(t, p)
-	if err := b.Resolve(t.Context(), m); err != nil || string(m.Data) != `{"v":1}` {
-		t.Errorf("got %q, %v", m.Data, err)
+	for name, ok := range map[string]bool{"acme.mine": true, "other.mine": false, "acme": false, "mine": false, "acmex.mine": false} {
+		msg := nats.NewMsg(subject)
+		msg.Header.Set(bus.HeaderPayload, name)
+		if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+		m := receive(t, p)
+		err := b.Resolve(t.Context(), m)
+		if ok && (err != nil || string(m.Data) != `{"v":1}` || m.Payload() != name) {
+			t.Errorf("%s: got %q, %v", name, m.Data, err)
+		}
+		if !ok {
+			wantError(t, err, event.ClassInvalid, name, "name the object acme.")
+			if m.Payload() != "" || len(m.Data) != 0 {
+				t.Errorf("%s: claimed %q", name, m.Payload())
+			}
+		}
+		m.Ack() //nolint:errcheck // the next receive tells
+		p.Done()
+	}
+}
+
+// TestDeadLetterClaimsNothingForeign: a job that names another tenant's object and was
+// given up does not read it as a dead letter either.
+func TestDeadLetterClaimsNothingForeign(t *testing.T) {
+	t.Parallel()
+	for subject, want := range map[string]string{
+		event.DeadSubject("router", "mallory"): "",
+		event.DeadSubject("router", "acme"):    "acme.object",
+		"weir.jobs.generate.batch.mallory":     "",
+	} {
+		m := &bus.Message{Subject: subject, Header: nats.Header{bus.HeaderPayload: {"acme.object"}}}
+		if got := m.Payload(); got != want {
+			t.Errorf("%s claims %q, want %q", subject, got, want)
+		}
 	}
 }

@@ -37,6 +37,9 @@ type Consumer struct {
 	MaxAckPending int
 	// AckWait overrides the constant; 0 keeps it.
 	AckWait time.Duration
+	// FromNow has a durable of a stream that is no work queue begin with what is
+	// stored after it was made; the server keeps its place for ever.
+	FromNow bool
 }
 
 // Tenant is the part of c that takes one tenant's messages. No name has an @ in
@@ -80,13 +83,17 @@ func stepConsumer(name, filter string, lane event.Lane, maxAckPending int) Consu
 // purpose: the server would strand a message that exceeds it in the work
 // queue; the stage runner counts deliveries and dead-letters instead.
 func (b *Bus) EnsureConsumer(ctx context.Context, c Consumer) error {
-	_, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, jetstream.ConsumerConfig{
+	cfg := jetstream.ConsumerConfig{
 		Durable: c.Durable, FilterSubject: c.Filter,
 		AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckWait: cmp.Or(c.AckWait, AckWait), MaxDeliver: -1, MaxAckPending: c.MaxAckPending,
 		MaxWaiting:        8192, // one pull request per free slot of every worker
 		InactiveThreshold: unusedAfter,
-	})
+	}
+	if c.FromNow {
+		cfg.DeliverPolicy, cfg.InactiveThreshold = jetstream.DeliverNewPolicy, 0
+	}
+	_, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, cfg)
 	if err == nil {
 		return nil
 	}
@@ -161,4 +168,9 @@ func RouteConsumer(lane event.Lane, maxAckPending int) Consumer {
 // FlightConsumer is the router's for jobs that wait for an identical one.
 func FlightConsumer(lane event.Lane, maxAckPending int) Consumer {
 	return stepConsumer("router-flight", event.FlightSubject(lane, "*"), lane, maxAckPending)
+}
+
+// DueConsumer takes the messages of a kind whose time has come.
+func DueConsumer(kind string, maxAckPending int) Consumer {
+	return Consumer{Stream: StreamDelay, Durable: "due-" + kind, Filter: event.DueSubject(kind, "*"), MaxAckPending: maxAckPending}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,7 +20,8 @@ import (
 // the name of an object in the payload bucket (claim-check).
 const ClaimOver = 256 << 10
 
-// HeaderPayload names the object that holds the payload; the body is empty then.
+// HeaderPayload names the object that holds the payload; the body is empty then. See
+// [Message.Payload].
 const HeaderPayload = "Weir-Payload"
 
 // HeaderJob is the id of the job a message belongs to. A message that travels
@@ -92,7 +94,7 @@ func (b *Bus) message(ctx context.Context, out Out) (*nats.Msg, error) {
 	for key, values := range out.Header {
 		msg.Header[key] = values
 	}
-	if len(out.Data) <= ClaimOver {
+	if len(out.Data) <= ClaimOver || out.Whole {
 		return msg, nil
 	}
 	if len(out.Data) > MaxPayload {
@@ -122,12 +124,40 @@ func objectName(out Out) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\x00%s\x00", out.Subject, out.ID)
 	h.Write(out.Data)
-	return fmt.Sprintf("%x", h.Sum(nil))
+	return fmt.Sprintf("%s.%x", ownerOf(out.Subject), h.Sum(nil))
+}
+
+// ownerOf is the tenant that a payload published to subject belongs to.
+func ownerOf(subject string) string {
+	parts := strings.Split(subject, ".")
+	switch {
+	case event.IsStoreSubject(subject) && len(parts) > 2:
+		return parts[2]
+	case strings.HasPrefix(subject, "weir.delay.") && len(parts) > 3:
+		return parts[3]
+	}
+	return event.TenantOf(subject)
+}
+
+// Payload is the object that holds the message's payload, "" when it holds it
+// itself. What a tenant publishes, and a dead letter made of it, can only claim an
+// object of the tenant's own, named <tenant>.<any>: another's would be read, and freed,
+// for it.
+func (m *Message) Payload() string {
+	name := m.Header.Get(HeaderPayload)
+	foreign := strings.HasPrefix(m.Subject, "weir.jobs.") || strings.HasPrefix(m.Subject, "weir.dead.")
+	if foreign && !strings.HasPrefix(name, ownerOf(m.Subject)+".") {
+		return ""
+	}
+	return name
 }
 
 // Resolve fetches a payload that travelled by claim-check into m.Data.
 func (b *Bus) Resolve(ctx context.Context, m *Message) error {
-	name := m.Header.Get(HeaderPayload)
+	name := m.Payload()
+	if named := m.Header.Get(HeaderPayload); named != name {
+		return event.Invalid(HeaderPayload, "name the object "+ownerOf(m.Subject)+".<any name>", "%q is not an object of the tenant", named)
+	}
 	if name == "" {
 		return nil
 	}

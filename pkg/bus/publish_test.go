@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/bus/bustest"
@@ -267,4 +268,34 @@ func TestViewTooLargeForTheServer(t *testing.T) {
 	b, _ := bustest.New(t)
 	err := b.Publish(t.Context(), bus.Out{Subject: event.TokenSubject("acme", "j1"), Data: make([]byte, bus.MaxMessage+1), View: true})
 	wantError(t, err, event.ClassTooLarge, "weir.tokens.acme.j1", bus.PayloadBucket)
+}
+
+// TestGuessedJobID: another tenant's message with the id of a job does not keep the
+// job out; the job itself does.
+func TestGuessedJobID(t *testing.T) {
+	t.Parallel()
+	b, _ := bustest.New(t)
+	guess := nats.NewMsg("weir.jobs.generate.batch.mallory")
+	guess.Header.Set(nats.MsgIdHdr, "acme.order-1")
+	guess.Data = []byte(`{"v":1}`)
+	if _, err := b.Conn().RequestMsg(guess, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	out := bus.Out{Subject: "weir.jobs.generate.batch.acme", ID: "acme.order-1", Data: []byte(`{"v":1,"id":"order-1"}`)}
+	for range 2 {
+		if err := b.Publish(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := b.JetStream().Stream(t.Context(), bus.StreamJobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := info.State.Subjects[out.Subject]; n != 1 {
+		t.Errorf("%d jobs of acme are stored, want 1", n)
+	}
 }

@@ -23,7 +23,12 @@ const (
 	// StreamOutcomes holds what jobs teach the policy table.
 	StreamOutcomes = "WEIR_OUTCOMES"
 
+	// StreamDelay holds messages until their time.
+	StreamDelay = "WEIR_DELAY"
+
 	PayloadBucket = "weir_payloads"
+	// FileBucket holds what tenants upload and what batches end with.
+	FileBucket = "weir_files"
 
 	BucketBudget      = "weir_budget"      // what is reserved of the providers' limits
 	BucketBreakers    = "weir_breakers"    // which providers are open or parked
@@ -34,6 +39,12 @@ const (
 	BucketCache       = "weir_cache"       // answers given before, and which job is at work on one
 	BucketCascade     = "weir_cascade"     // what is learned of tasks while they run
 	BucketConfig      = "weir_config"      // what the fleet has agreed on: the embedding model in force
+	BucketJobs        = "weir_jobs"        // which jobs were accepted over HTTP
+	BucketCancels     = "weir_cancels"     // which jobs are to stop
+	BucketFiles       = "weir_file_info"   // what is known of the files
+	BucketBatches     = "weir_batches"     // which batches there are
+	BucketDeliveries  = "weir_deliveries"  // what became of webhooks
+	BucketRedrives    = "weir_redrives"    // what became of dead letters
 )
 
 // Limits are the bounds of the streams. Every stream is bounded: the views
@@ -59,6 +70,8 @@ type Limits struct {
 	// both are kept LedgerAge: an answer that was paid for is reused that long.
 	LedgerBytes int64         `split_words:"true"`
 	LedgerAge   time.Duration `split_words:"true"`
+	// FileBytes bounds the files that tenants upload and that batches end with.
+	FileBytes int64 `split_words:"true"`
 	// DocumentBytes bounds the manifest, which takes some 30 bytes per chunk.
 	DocumentBytes int64 `split_words:"true"`
 }
@@ -68,7 +81,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Replicas: 1, TenantJobs: 100_000, Jobs: 1_000_000,
 		QueueBytes: 4 << 30, ResultBytes: 4 << 30, ResultAge: 7 * 24 * time.Hour, PayloadBytes: 8 << 30,
-		LedgerBytes: 4 << 30, LedgerAge: 7 * 24 * time.Hour, DocumentBytes: 4 << 30,
+		LedgerBytes: 4 << 30, LedgerAge: 7 * 24 * time.Hour, DocumentBytes: 4 << 30, FileBytes: 8 << 30,
 	}
 }
 
@@ -118,23 +131,33 @@ func Streams(l Limits) []jetstream.StreamConfig {
 		{
 			Name: StreamEvents, Description: "life of jobs, a view",
 			Subjects: []string{"weir.events.*.*"}, Retention: jetstream.LimitsPolicy,
-			Discard: jetstream.DiscardOld, MaxMsgs: -1, MaxMsgsPerSubject: 200,
+			RePublish: &jetstream.RePublish{Source: "weir.events.*.*", Destination: "weir.lives.{{wildcard(1)}}.{{wildcard(2)}}"},
+			Discard:   jetstream.DiscardOld, MaxMsgs: -1, MaxMsgsPerSubject: 200,
 			MaxBytes: 1 << 30, MaxAge: l.ResultAge, MaxMsgSize: 64 << 10, MaxConsumers: -1,
-			Duplicates: dedupeWindow, Replicas: l.Replicas,
+			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},
 		{
 			Name: StreamTokens, Description: "pieces of answers as they arrive, a view",
 			Subjects: []string{"weir.tokens.*.*"}, Retention: jetstream.LimitsPolicy, Storage: jetstream.MemoryStorage,
-			Discard: jetstream.DiscardOld, MaxMsgs: -1, MaxMsgsPerSubject: -1,
+			RePublish: &jetstream.RePublish{Source: "weir.tokens.*.*", Destination: "weir.live.{{wildcard(1)}}.{{wildcard(2)}}"},
+			Discard:   jetstream.DiscardOld, MaxMsgs: -1, MaxMsgsPerSubject: -1,
 			MaxBytes: 256 << 20, MaxAge: 15 * time.Minute, MaxMsgSize: 1 << 20, MaxConsumers: -1,
-			Duplicates: dedupeWindow, Replicas: l.Replicas,
+			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},
 		{
 			Name: StreamDead, Description: "messages given up, to be redriven",
 			Subjects: []string{"weir.dead.*.*"}, Retention: jetstream.LimitsPolicy,
 			Discard: jetstream.DiscardNew, MaxMsgs: -1, MaxMsgsPerSubject: -1,
-			MaxBytes: 1 << 30, MaxAge: 30 * 24 * time.Hour, MaxMsgSize: MaxMessage, MaxConsumers: -1,
+			MaxBytes: 1 << 30, MaxAge: deadAge, MaxMsgSize: MaxMessage, MaxConsumers: -1,
 			AllowDirect: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
+		},
+		{
+			// Schedules need a stream that does not refuse; what it holds is bounded by
+			// the intake of those who schedule.
+			Name: StreamDelay, Description: "messages whose time is to come",
+			Subjects: []string{"weir.delay.*.*.*", "weir.due.*.*"}, Retention: jetstream.WorkQueuePolicy,
+			MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxBytes: -1, MaxMsgSize: MaxMessage, MaxConsumers: maxDurables,
+			AllowMsgSchedules: true, AllowMsgTTL: true, Duplicates: dedupeWindow, Replicas: l.Replicas,
 		},
 		{
 			// Insert-if-absent, as the results: a call has one line.
@@ -159,10 +182,18 @@ const (
 	spendAge = 400 * 24 * time.Hour
 	// markerAge is how long a bucket shows that a key's time was over.
 	markerAge = time.Minute
+	// cancelAge is how long a job that was stopped is remembered by those who might
+	// still come upon it: longer than any message waits between stages.
+	cancelAge = 24 * time.Hour
+	// fileAge is how long files are kept, as OpenAI keeps those of batches.
+	fileAge = 30 * 24 * time.Hour
+	// deadAge is how long dead letters are kept.
+	deadAge = 30 * 24 * time.Hour
 	// stateBytes bounds a bucket of small values, some hundred bytes each.
 	stateBytes = 256 << 20
-	// maxValue bounds a value of the fleet's state.
-	maxValue = 64 << 10
+	// maxValue bounds a value of the fleet's state, maxUsersValue one that holds what
+	// users wrote: of their text JSON makes up to six times as much.
+	maxValue, maxUsersValue = 64 << 10, 512 << 10
 )
 
 // Buckets returns the buckets of the fleet's state as data: one value per key,
@@ -179,6 +210,12 @@ func Buckets(l Limits) []jetstream.KeyValueConfig {
 		{Bucket: BucketCache, Description: "answers given before", MaxBytes: 4 * stateBytes, LimitMarkerTTL: markerAge},
 		{Bucket: BucketCascade, Description: "what is learned of tasks", MaxValueSize: 1 << 20},
 		{Bucket: BucketConfig, Description: "what the fleet has agreed on"},
+		{Bucket: BucketJobs, Description: "jobs accepted over HTTP", TTL: l.ResultAge, MaxBytes: 4 * stateBytes, MaxValueSize: maxUsersValue},
+		{Bucket: BucketCancels, Description: "jobs that are to stop", TTL: cancelAge},
+		{Bucket: BucketFiles, Description: "what is known of files", TTL: fileAge},
+		{Bucket: BucketBatches, Description: "which batches there are", TTL: fileAge, LimitMarkerTTL: markerAge, MaxValueSize: maxUsersValue},
+		{Bucket: BucketDeliveries, Description: "what became of webhooks", TTL: l.ResultAge, MaxBytes: 4 * stateBytes},
+		{Bucket: BucketRedrives, Description: "what became of dead letters", TTL: deadAge, MaxValueSize: maxUsersValue},
 	}
 	for i := range buckets {
 		b := &buckets[i]
@@ -203,22 +240,38 @@ func jobSubjects() []string {
 // Ensure creates or updates the streams and the buckets. Every process may call
 // it at start, in any order.
 func (b *Bus) Ensure(ctx context.Context, l Limits) error {
-	for _, cfg := range Streams(l) {
-		if _, err := b.js.CreateOrUpdateStream(ctx, cfg); err != nil {
-			return unavailable(fmt.Errorf("ensuring stream %s: %w", cfg.Name, err))
-		}
+	if err := b.ensureStreams(ctx, l, func(jetstream.StreamConfig) bool { return true }); err != nil {
+		return err
 	}
 	for _, cfg := range Buckets(l) {
 		if _, err := b.js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
 			return unavailable(fmt.Errorf("ensuring bucket %s: %w", cfg.Bucket, err))
 		}
 	}
-	_, err := b.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
-		Bucket: PayloadBucket, Description: "payloads too large for a message",
-		TTL: l.ResultAge, MaxBytes: l.PayloadBytes, Replicas: l.Replicas,
-	})
-	if err != nil {
-		return unavailable(fmt.Errorf("ensuring bucket %s: %w", PayloadBucket, err))
+	for _, cfg := range []jetstream.ObjectStoreConfig{
+		{Bucket: PayloadBucket, Description: "payloads too large for a message", TTL: l.ResultAge, MaxBytes: l.PayloadBytes, Replicas: l.Replicas},
+		{Bucket: FileBucket, Description: "files of tenants and batches", TTL: fileAge, MaxBytes: l.FileBytes, Replicas: l.Replicas},
+	} {
+		if _, err := b.js.CreateOrUpdateObjectStore(ctx, cfg); err != nil {
+			return unavailable(fmt.Errorf("ensuring bucket %s: %w", cfg.Bucket, err))
+		}
+	}
+	return nil
+}
+
+// EnsureMemory makes the streams that a restart of the server takes with it.
+func (b *Bus) EnsureMemory(ctx context.Context, l Limits) error {
+	return b.ensureStreams(ctx, l, func(cfg jetstream.StreamConfig) bool { return cfg.Storage == jetstream.MemoryStorage })
+}
+
+func (b *Bus) ensureStreams(ctx context.Context, l Limits, which func(jetstream.StreamConfig) bool) error {
+	for _, cfg := range Streams(l) {
+		if !which(cfg) {
+			continue
+		}
+		if _, err := b.js.CreateOrUpdateStream(ctx, cfg); err != nil {
+			return unavailable(fmt.Errorf("ensuring stream %s: %w", cfg.Name, err))
+		}
 	}
 	return nil
 }

@@ -49,10 +49,12 @@ type Entry struct {
 }
 
 // Cacheable reports whether an answer may be given again: it is complete (finish
-// reason "stop"), not empty, and cites nothing its sources do not hold. Whether
+// reason "stop", or "tool_calls" of one that calls tools), not empty, and cites
+// nothing its sources do not hold. Whether
 // the job's temperature allows it is the caller's matter.
 func Cacheable(a event.Answer) bool {
-	return a.FinishReason == "stop" && strings.TrimSpace(a.Text) != "" && len(a.Unsupported) == 0
+	whole := a.FinishReason == "stop" && strings.TrimSpace(a.Text) != "" || a.FinishReason == "tool_calls" && len(a.ToolCalls) > 0
+	return whole && len(a.Unsupported) == 0
 }
 
 // DefaultMaxBytes is the default of [Config].MaxBytes: what the bucket takes, less

@@ -29,6 +29,8 @@ type Request struct {
 	Messages    []event.Message
 	MaxTokens   int
 	Temperature *float64
+	// Tooling is the job's.
+	event.Tooling
 	// Schema and Checks are JSON, whatever their kind; nil is none.
 	Schema json.RawMessage
 	Checks json.RawMessage
@@ -43,7 +45,7 @@ type Request struct {
 // in JSON count as they are written: 1 and 1.0 are two.
 func RequestKey(r Request) string {
 	d := digest{sha256.New()}
-	d.text("weir cache request 1")
+	d.text("weir cache request 2")
 	d.request(r)
 	d.sources(r.Sources)
 	return fmt.Sprintf("%x", d.Sum(nil))
@@ -55,7 +57,7 @@ func RequestKey(r Request) string {
 func ContextKey(r Request) string {
 	r.Messages = r.Messages[:max(0, len(r.Messages)-1)]
 	d := digest{sha256.New()}
-	d.text("weir cache context 1")
+	d.text("weir cache context 2")
 	d.request(r)
 	return fmt.Sprintf("%x", d.Sum(nil))
 }
@@ -94,14 +96,32 @@ func (d digest) request(r Request) {
 	d.texts([]string{r.Tenant, r.Task, r.Model, r.Policy, r.Catalog})
 	d.number(len(r.Messages))
 	for _, m := range r.Messages {
-		d.text(m.Role)
-		d.text(m.Content)
+		d.message(&m)
 	}
 	d.number(r.MaxTokens)
 	d.float(r.Temperature)
 	d.json(r.Schema)
 	d.json(r.Checks)
 	d.rag(r.RAG)
+	d.tooling(&r.Tooling)
+}
+
+func (d digest) message(m *event.Message) {
+	d.texts([]string{m.Role, m.Content, m.Name, m.ToolCallID})
+	d.number(len(m.ToolCalls))
+	for _, c := range m.ToolCalls {
+		d.texts([]string{c.ID, c.Type, c.Function.Name, c.Function.Arguments})
+	}
+}
+
+func (d digest) tooling(t *event.Tooling) {
+	d.json(t.Tools)
+	d.json(t.ToolChoice)
+	d.number(len(t.Params))
+	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
+		d.text(name)
+		d.json(t.Params[name])
+	}
 }
 
 func (d digest) rag(r *event.RAG) {

@@ -60,7 +60,18 @@ func TestRequestKeyDiffers(t *testing.T) {
 		"version":      func(r *cache.Request) { r.Sources[0].Version = 4 },
 		"chunk":        func(r *cache.Request) { r.Sources[0].Chunks = []string{"x"} },
 		"chunks":       func(r *cache.Request) { r.Sources[0].Chunks = []string{"y", "x"} },
-		"no sources":   func(r *cache.Request) { r.Sources = nil },
+		"name":         func(r *cache.Request) { r.Messages[1].Name = "ann" },
+		"call":         func(r *cache.Request) { r.Messages[1].ToolCalls = []event.ToolCall{{ID: "a"}} },
+		"arguments": func(r *cache.Request) {
+			r.Messages[1].ToolCalls = []event.ToolCall{{ID: "a", Function: event.FunctionCall{Arguments: "{}"}}}
+		},
+		"call id":     func(r *cache.Request) { r.Messages[1].ToolCallID = "a" },
+		"tools":       func(r *cache.Request) { r.Tools = json.RawMessage(`[{"a":1}]`) },
+		"other tools": func(r *cache.Request) { r.Tools = json.RawMessage(`[{"a":2}]`) },
+		"tool choice": func(r *cache.Request) { r.ToolChoice = json.RawMessage(`[{"a":1}]`) },
+		"param":       func(r *cache.Request) { r.Params = map[string]json.RawMessage{"seed": json.RawMessage("1")} },
+		"other param": func(r *cache.Request) { r.Params = map[string]json.RawMessage{"top_p": json.RawMessage("1")} },
+		"no sources":  func(r *cache.Request) { r.Sources = nil },
 	} {
 		r := request()
 		change(&r)

@@ -103,6 +103,9 @@ func TestCacheable(t *testing.T) {
 		"blank":       {event.Answer{Text: " \n", FinishReason: "stop"}, false},
 		"unsupported": {event.Answer{Text: "x", FinishReason: "stop", Unsupported: []string{"x"}}, false},
 		"unknown":     {event.Answer{Text: "x"}, false},
+		"calls":       {event.Answer{FinishReason: "tool_calls", ToolCalls: make([]event.ToolCall, 1)}, true},
+		"no calls":    {event.Answer{Text: "x", FinishReason: "tool_calls"}, false},
+		"calls, cut":  {event.Answer{FinishReason: "length", ToolCalls: make([]event.ToolCall, 1)}, false},
 	} {
 		if got := cache.Cacheable(tt.answer); got != tt.want {
 			t.Errorf("%s: %t", name, got)

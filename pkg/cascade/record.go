@@ -66,6 +66,7 @@ func observation(task *event.GenerateTask, o Outcome, out event.Observation) (ev
 	data, err := json.Marshal(o)
 	out.Envelope, out.Task, out.Outcome = task.Envelope, task.Task, data
 	out.V = event.Version
+	out.Webhook, out.Metadata = "", nil // what is learned is nobody's in particular
 	return out, err
 }
 

@@ -34,6 +34,9 @@ type Catalog struct {
 	// Routing is what the policies file says; nil without one.
 	Routing *Routing `yaml:"-"`
 
+	// Access is what the tenants file says of callers; nil without one.
+	Access *Access `yaml:"-"`
+
 	content string // hash of the file
 }
 
@@ -283,14 +286,6 @@ type Timeouts struct {
 	TTFT  Duration `yaml:"ttft,omitempty"`
 	Idle  Duration `yaml:"idle,omitempty"`
 	Total Duration `yaml:"total,omitempty"`
-}
-
-// Tenant is what is agreed with one tenant.
-type Tenant struct {
-	ID string `yaml:"id,omitempty"`
-	// Share weighs the tenant's tokens against other tenants'; 0 is 1.
-	Share  float64 `yaml:"share,omitempty"`
-	Budget *Budget `yaml:"budget,omitempty"`
 }
 
 // Budget bounds a tenant's spend.

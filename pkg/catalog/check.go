@@ -201,38 +201,5 @@ func (k *checker) errorRule(r *ErrorRule, path string) {
 		string(event.ClassUnavailable), string(event.ClassTruncated), string(event.ClassInternal))
 }
 
-func (k *checker) tenants() {
-	ids := map[string]string{}
-	for i := range k.c.Tenants {
-		path := fmt.Sprintf("tenants[%d]", i)
-		k.name(path+".id", k.c.Tenants[i].ID, ids)
-		k.tenant(&k.c.Tenants[i], path)
-	}
-	if k.c.Default.ID != "" {
-		k.fail("default_tenant.id", "leave it out: it is for all tenants that are not listed", "the default has no id")
-	}
-	k.tenant(&k.c.Default, "default_tenant")
-}
-
-func (k *checker) tenant(t *Tenant, path string) {
-	if !finite(t.Share, maxFactor) || t.Share == 0 && k.has(path+".share") {
-		k.fail(path+".share", fmt.Sprintf("write more than 0, at most %d; 1 is the default", maxFactor), "share is %v", t.Share)
-	}
-	b := t.Budget
-	if b == nil {
-		return
-	}
-	path += ".budget"
-	n, err := parseUSD(b.USD)
-	if err != nil || n <= 0 {
-		k.fail(path+".usd", `write dollars with at most nine decimals, such as "12.50"`, "%q is not an amount above 0", b.USD)
-	}
-	k.oneOf(path+".period", b.Period, PeriodDay, PeriodMonth)
-	k.oneOf(path+".policy", b.Policy, "", PolicyWait, PolicyFail)
-	if !finite(b.AlertAt, 1) {
-		k.fail(path+".alert_at", "write a part of the budget, such as 0.8", "alert_at is %v, want 0 to 1", b.AlertAt)
-	}
-}
-
 // finite reports whether f is a number from 0 to limit.
 func finite(f, limit float64) bool { return !math.IsNaN(f) && f >= 0 && f <= limit }

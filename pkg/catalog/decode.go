@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -35,6 +36,7 @@ type decoder struct {
 	places map[string]place
 	errs   []*FieldError
 	seen   map[string]bool // paths that have an error
+	what   string          // the document has
 }
 
 // place is where something stands in the file, from 1.
@@ -44,7 +46,7 @@ type place struct{ line, column int }
 type defaulter interface{ setDefaults() }
 
 func newDecoder() *decoder {
-	return &decoder{places: map[string]place{}, seen: map[string]bool{}}
+	return &decoder{places: map[string]place{}, seen: map[string]bool{}, what: "version, providers and models"}
 }
 
 // parseYAML reads one document.
@@ -69,7 +71,7 @@ func (d *decoder) parseYAML(data []byte) (ast.Node, bool) {
 		}
 	}
 	if len(docs) != 1 {
-		d.fail("", "write one document with version, providers and models", "%d YAML documents, want 1", len(docs))
+		d.fail("", "write one document with "+d.what, "%d YAML documents, want 1", len(docs))
 		return nil, false
 	}
 	return docs[0], true
@@ -249,8 +251,11 @@ func (d *decoder) text(node ast.Node, u encoding.TextUnmarshaler, path string) {
 	}
 	if err := u.UnmarshalText([]byte(s.GetToken().Value)); err != nil {
 		hint, what := "write a duration such as 500ms, 30s or 2m", "a duration"
-		if _, ok := u.(*Tau); ok {
+		switch u.(type) {
+		case *Tau:
 			hint, what = "write auto, or a number from 0 to 1", "a threshold"
+		case *time.Time:
+			hint, what = "write a time such as 2027-01-31T00:00:00Z", "a time"
 		}
 		d.fail(path, hint, "%q is not %s", s.GetToken().Value, what)
 	}

@@ -34,6 +34,10 @@ func Parse(data []byte, now time.Time) (*Catalog, error) {
 	if err := d.err(); err != nil {
 		return nil, err
 	}
+	for i := range c.Tenants {
+		c.Tenants[i].Models = c.ids(c.Tenants[i].Models)
+	}
+	c.Default.Models = c.ids(c.Default.Models)
 	c.content = contentHash(data)
 	c.Revision = cmp.Or(c.Revision, c.content)
 	return c, nil

@@ -184,6 +184,9 @@ func (c *Catalog) Policy(task string) (Policy, bool) {
 
 // ids are the ids of models that are named by id or alias.
 func (c *Catalog) ids(names []string) []string {
+	if len(names) == 0 {
+		return nil
+	}
 	out := make([]string, len(names))
 	for i, name := range names {
 		m, _ := c.Model(name)

@@ -28,6 +28,8 @@ type Files struct {
 	Catalog string
 	// Policies is the path of the policies file; "" has none.
 	Policies string
+	// Tenants is the path of the tenants file; "" has none, and asks nobody for a key.
+	Tenants string
 }
 
 // Load reads and checks the files. Without a catalog file the providers and models
@@ -42,13 +44,13 @@ func (f Files) Load(base *Catalog, now time.Time) (*Catalog, error) {
 
 // contents are what the files hold, and the path of the policy table they name.
 type contents struct {
-	catalog, policies, table []byte
-	tablePath                string
+	catalog, policies, table, tenants []byte
+	tablePath                         string
 }
 
 // hash names the contents.
 func (in *contents) hash() string {
-	return contentHash(fmt.Appendf(nil, "%d/%d/%s%s%s", len(in.catalog), len(in.policies), in.catalog, in.policies, in.table))
+	return contentHash(fmt.Appendf(nil, "%d/%d/%d/%s%s%s%s", len(in.catalog), len(in.policies), len(in.table), in.catalog, in.policies, in.table, in.tenants))
 }
 
 func (f Files) read() (*contents, error) {
@@ -56,7 +58,7 @@ func (f Files) read() (*contents, error) {
 	for _, file := range []struct {
 		path string
 		into *[]byte
-	}{{f.Catalog, &in.catalog}, {f.Policies, &in.policies}} {
+	}{{f.Catalog, &in.catalog}, {f.Policies, &in.policies}, {f.Tenants, &in.tenants}} {
 		if file.path == "" {
 			continue
 		}
@@ -97,12 +99,16 @@ func (f Files) parse(in *contents, base *Catalog, now time.Time) (*Catalog, erro
 			return nil, fmt.Errorf("%s: %w", f.Catalog, err)
 		}
 	}
-	if f.Policies == "" {
-		return c, nil
+	var err error
+	if f.Policies != "" {
+		if c, err = c.withPolicies(in.policies, in.table); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Policies, err)
+		}
 	}
-	c, err := c.withPolicies(in.policies, in.table)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Policies, err)
+	if f.Tenants != "" {
+		if c, err = c.WithTenants(in.tenants); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Tenants, err)
+		}
 	}
 	return c, nil
 }
@@ -170,10 +176,8 @@ func NewWatcher(cfg WatcherConfig, c *Catalog) *Watcher {
 	if cfg.Registerer == nil {
 		cfg.Registerer = prometheus.NewRegistry()
 	}
-	base := *c
-	base.Routing = nil
 	w := &Watcher{
-		cfg: cfg, current: c, base: &base, changed: make(chan struct{}),
+		cfg: cfg, current: c, base: c.bare(), changed: make(chan struct{}),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_catalog_info", Help: "1 for the revision of the catalog in use.",
 		}, []string{"revision"}),
@@ -261,7 +265,7 @@ func (w *Watcher) look(ctx context.Context) {
 
 func (w *Watcher) stamps() ([]stamp, error) {
 	var out []stamp
-	for _, path := range []string{w.cfg.Catalog, w.cfg.Policies, w.table} {
+	for _, path := range []string{w.cfg.Catalog, w.cfg.Policies, w.cfg.Tenants, w.table} {
 		if path == "" {
 			continue
 		}
@@ -300,7 +304,7 @@ func (w *Watcher) take(ctx context.Context, in *contents) {
 		return
 	}
 	w.hash = hash
-	if c.content == old.content && c.Routing.revision() == old.Routing.revision() {
+	if c.content == old.content && c.Routing.revision() == old.Routing.revision() && c.Access.revision() == old.Access.revision() {
 		w.settle(nil)
 		return
 	}
@@ -312,7 +316,7 @@ func (w *Watcher) take(ctx context.Context, in *contents) {
 		w.info.DeleteLabelValues(old.Revision)
 	}
 	w.settle(c)
-	w.cfg.Logger.InfoContext(ctx, "catalog loaded", "revision", c.Revision, "models", len(c.Models), "policies", c.Routing.revision(), "tasks", len(c.Tasks()))
+	w.cfg.Logger.InfoContext(ctx, "catalog loaded", "revision", c.Revision, "models", len(c.Models), "policies", c.Routing.revision(), "tasks", len(c.Tasks()), "tenants", len(c.Tenants))
 }
 
 // settle ends a trouble, if there was one, and puts c to use unless it is nil.
@@ -338,5 +342,5 @@ func (w *Watcher) refuse(ctx context.Context, content string, err error) {
 	w.err = err
 	w.mu.Unlock()
 	w.errors.Inc()
-	w.cfg.Logger.ErrorContext(ctx, "the catalog is refused; the old one stays in use", "path", cmp.Or(w.cfg.Catalog, w.cfg.Policies), "revision", w.Current().Revision, "error", err)
+	w.cfg.Logger.ErrorContext(ctx, "the catalog is refused; the old one stays in use", "path", cmp.Or(w.cfg.Catalog, w.cfg.Policies, w.cfg.Tenants), "revision", w.Current().Revision, "error", err)
 }

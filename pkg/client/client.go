@@ -27,15 +27,29 @@ type Client struct {
 	bus  *bus.Bus
 	rows *manifest.Rows
 	now  func() time.Time
+	// whole says that there is no bucket for large payloads.
+	whole bool
 }
 
+// Option changes how a client works.
+type Option func(*Client)
+
+// Whole is for the connection of a tenant's user, which has no access to the bucket
+// of large payloads: jobs travel whole, up to what the server takes (8 MiB), and a
+// result over 256 KiB can't be read.
+func Whole() Option { return func(c *Client) { c.whole = true } }
+
 // New returns a client over nc. It does no I/O.
-func New(nc *nats.Conn) (*Client, error) {
+func New(nc *nats.Conn, opts ...Option) (*Client, error) {
 	b, err := bus.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{bus: b, rows: manifest.NewRows(b), now: time.Now}, nil
+	c := &Client{bus: b, rows: manifest.NewRows(b), now: time.Now}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c, nil
 }
 
 // Generate submits a generate job of tenant and returns its id, a new one when
@@ -43,6 +57,11 @@ func New(nc *nats.Conn) (*Client, error) {
 // key. The job is stored when Generate returns.
 func (c *Client) Generate(ctx context.Context, tenant string, job event.GenerateJob) (string, error) {
 	return c.send(ctx, event.KindGenerate, tenant, &job.Envelope, &job)
+}
+
+// Embed submits a job for the vectors of texts and returns its id, as Generate does.
+func (c *Client) Embed(ctx context.Context, tenant string, job event.EmbedJob) (string, error) {
+	return c.send(ctx, event.KindEmbed, tenant, &job.Envelope, &job)
 }
 
 // Ingest submits an ingest job of tenant and returns its id, as Generate does.
@@ -103,7 +122,7 @@ func (c *Client) submit(ctx context.Context, addr event.Address, id string, job 
 	if err != nil {
 		return fmt.Errorf("encoding job: %w", err)
 	}
-	out := bus.Out{Subject: addr.Subject(), Data: data}
+	out := bus.Out{Subject: addr.Subject(), Data: data, Whole: c.whole}
 	if id != "" {
 		out.ID, out.Header = addr.Tenant+"."+id, nats.Header{bus.HeaderJob: {id}}
 	}
@@ -115,7 +134,7 @@ func (c *Client) Result(ctx context.Context, tenant, job string) (event.Result, 
 	if err := checkJob(tenant, job); err != nil {
 		return event.Result{}, err
 	}
-	msg, err := c.bus.Result(ctx, tenant, job)
+	msg, err := c.stored(ctx, tenant, job)
 	if err != nil {
 		return event.Result{}, err
 	}
@@ -125,15 +144,23 @@ func (c *Client) Result(ctx context.Context, tenant, job string) (event.Result, 
 	return event.Decode[event.Result](msg.Data)
 }
 
+// stored is the message of a job's result, nil without one.
+func (c *Client) stored(ctx context.Context, tenant, job string) (*bus.Message, error) {
+	if !c.whole {
+		return c.bus.Result(ctx, tenant, job)
+	}
+	msg, err := c.bus.Last(ctx, bus.StreamResults, event.ResultSubject(tenant, job))
+	if err == nil && msg != nil && msg.Payload() != "" {
+		return nil, &event.Error{Class: event.ClassTooLarge, Message: fmt.Sprintf("the result of job %s is over %d bytes", job, bus.ClaimOver), Hint: "read it over HTTP"}
+	}
+	return msg, err
+}
+
 // checkJob checks the names before they become part of a subject: a wildcard
 // would read other jobs.
 func checkJob(tenant, job string) error {
 	return errors.Join(event.CheckName("tenant", tenant), event.CheckName("job", job))
 }
-
-// lookAgain is how often Await looks for a result it was not told of: a notice
-// is lost when the connection breaks, the stored result is not.
-const lookAgain = 2 * time.Second
 
 // Await waits for the job's result, until ctx ends. The job may have been
 // submitted before or after.
@@ -141,24 +168,19 @@ func (c *Client) Await(ctx context.Context, tenant, job string) (event.Result, e
 	if err := checkJob(tenant, job); err != nil {
 		return event.Result{}, err
 	}
-	notices := make(chan *nats.Msg, 1)
-	sub, err := c.bus.Conn().ChanSubscribe(event.ResultSubject(tenant, job), notices)
+	w, err := c.watch(tenant, job)
 	if err != nil {
-		return event.Result{}, fmt.Errorf("subscribing to the result: %w", err)
+		return event.Result{}, err
 	}
-	defer sub.Unsubscribe() //nolint:errcheck // the connection may be gone
-	tick := time.NewTicker(lookAgain)
-	defer tick.Stop()
+	defer w.stop()
 	for {
 		result, err := c.Result(ctx, tenant, job)
 		if err == nil || !errors.Is(err, ErrNoResult) && !event.AsError(err).Class.Retryable() {
 			return result, err
 		}
-		select {
-		case <-notices:
-		case <-tick.C:
-		case <-ctx.Done():
-			return event.Result{}, fmt.Errorf("waiting for job %s: %w", job, context.Cause(ctx))
+		w.failed = !errors.Is(err, ErrNoResult)
+		if err := w.wait(ctx); err != nil {
+			return event.Result{}, fmt.Errorf("waiting for job %s: %w", job, err)
 		}
 	}
 }

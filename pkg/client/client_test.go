@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func TestGenerate(t *testing.T) {
 	const subject = "weir.jobs.generate.interactive.acme"
 	data, _ := lastJob(t, b, subject)
 	job, err := event.DecodeGenerateJob(subject, data)
-	if err != nil || job.ID != id || len(id) != 26 || job.Messages[0] != messages[0] {
+	if err != nil || job.ID != id || len(id) != 26 || !reflect.DeepEqual(job.Messages[0], messages[0]) {
 		t.Errorf("id %q: got %+v, %v", id, job, err)
 	}
 	other, err := c.Generate(t.Context(), "acme", event.GenerateJob{Messages: messages})

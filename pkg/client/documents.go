@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,4 +65,64 @@ func (c *Client) Documents(ctx context.Context, tenant, collection string) iter.
 		}
 		c.rows.All(ctx, vector.Scope{Tenant: tenant, Collection: collection})(yield)
 	}
+}
+
+// DocumentFilter says which documents to list.
+type DocumentFilter struct {
+	// Collection is one of the tenant's, or "" for all.
+	Collection string
+	// Deleted lists what was removed, too.
+	Deleted bool
+	// Limit bounds the documents, 1 to MaxDocuments; 0 is 20.
+	Limit int
+	// Cursor is where the page before ended; "" is the start.
+	Cursor string
+}
+
+// MaxDocuments bounds the documents of one page.
+const MaxDocuments = 100
+
+// DocumentPage lists documents of a tenant, those that changed last last, and returns
+// the cursor of the next page: "" when there is none. A page may be short, or empty,
+// and not be the last. What changes meanwhile may come twice, and is never left out.
+func (c *Client) DocumentPage(ctx context.Context, tenant string, f DocumentFilter) (found []manifest.Entry, next string, err error) {
+	if err := event.CheckName("tenant", tenant); err != nil {
+		return nil, "", err
+	}
+	if f.Collection != "" {
+		if err := event.CheckName("collection", f.Collection); err != nil {
+			return nil, "", err
+		}
+	}
+	if f.Limit < 0 || f.Limit > MaxDocuments {
+		return nil, "", event.Invalid("limit", fmt.Sprintf("use 1 to %d", MaxDocuments), "got %d", f.Limit)
+	}
+	since, after, err := decodeCursor(f.Cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	limit := cmp.Or(f.Limit, defaultJobs) + 1 // the one that the page before ended with comes again
+	entries, err := c.rows.Page(ctx, vector.Scope{Tenant: tenant, Collection: f.Collection}, since, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(entries) > 0 && entries[0].At.Equal(since) && documentPlace(entries[0]) == after {
+		entries = entries[1:]
+	}
+	if len(entries) == 0 {
+		return nil, "", nil
+	}
+	entries = entries[:min(len(entries), limit-1)]
+	for _, e := range entries {
+		if !e.Row.Deleted || f.Deleted {
+			found = append(found, e)
+		}
+	}
+	last := entries[len(entries)-1]
+	return found, encodeCursor(last.At, documentPlace(last)), nil
+}
+
+// documentPlace names a document in a cursor.
+func documentPlace(e manifest.Entry) string {
+	return event.ChunkHash(e.Document.Scope.Collection + "." + e.Document.ID)
 }

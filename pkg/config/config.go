@@ -78,9 +78,24 @@ func Settings(prefix string, cfg any) []Setting {
 		}
 		name := envName(prefix, field)
 		_, set := os.LookupEnv(name)
-		settings = append(settings, Setting{Name: name, Value: fmt.Sprint(v.Field(i).Interface()), Set: set})
+		settings = append(settings, Setting{Name: name, Value: withoutPasswords(fmt.Sprint(v.Field(i).Interface())), Set: set})
 	}
 	return settings
+}
+
+// userinfo is what comes before the host in addresses, or a list of them: a password, or
+// a token in the place of the user.
+var userinfo = regexp.MustCompile(`(^|,|://)([^/@:,\s]+)(:[^@/,\s]*)?@`)
+
+// withoutPasswords hides what addresses have of secrets.
+func withoutPasswords(text string) string {
+	return userinfo.ReplaceAllStringFunc(text, func(found string) string {
+		parts := userinfo.FindStringSubmatch(found)
+		if parts[3] == "" {
+			return parts[1] + "xxxxx@"
+		}
+		return parts[1] + parts[2] + ":xxxxx@"
+	})
 }
 
 // envName is the variable that envconfig reads for a field.

@@ -194,3 +194,22 @@ func TestPositive(t *testing.T) {
 		t.Errorf("got %v, want the first wrong variable and its value", err)
 	}
 }
+
+// TestSettingsHidePasswords: addresses are shown without what opens them.
+func TestSettingsHidePasswords(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"nats://ann:hunter2@a:4222":                "nats://ann:xxxxx@a:4222",
+		"nats://ann:hunter2@a:4222,nats://b:x@b":   "nats://ann:xxxxx@a:4222,nats://b:xxxxx@b",
+		"ann:hunter2@a:4222":                       "ann:xxxxx@a:4222",
+		"nats://hunter2@a:4222":                    "nats://xxxxx@a:4222",
+		"nats://127.0.0.1:4222, nats://10.0.0.1":   "nats://127.0.0.1:4222, nats://10.0.0.1",
+		"http://127.0.0.1:8087/v1/models?sort=a@b": "http://127.0.0.1:8087/v1/models?sort=a@b",
+		"": "",
+	} {
+		got := config.Settings("TEST", struct{ Address string }{address})
+		if len(got) != 1 || got[0].Value != want {
+			t.Errorf("%s is shown as %+v, want %s", address, got, want)
+		}
+	}
+}

@@ -60,6 +60,45 @@ func DecodeReindexJob(subject string, data []byte) (ReindexJob, error) {
 	return j, CheckName("document", j.Document)
 }
 
+// DecodeEmbedJob reads and checks a job published to subject.
+func DecodeEmbedJob(subject string, data []byte) (EmbedJob, error) {
+	var j EmbedJob
+	if err := decodeJob(subject, data, &j, &j.Envelope); err != nil {
+		return j, err
+	}
+	if j.Model != "" {
+		if err := CheckName("model", j.Model); err != nil {
+			return j, err
+		}
+	}
+	if n := len(j.Inputs); n == 0 || n > MaxInputs {
+		return j, Invalid("inputs", fmt.Sprintf("send 1 to %d texts", MaxInputs), "has %d", n)
+	}
+	for i, text := range j.Inputs {
+		if text == "" {
+			return j, Invalid(fmt.Sprintf("inputs[%d]", i), "leave it out or give it text", "empty")
+		}
+	}
+	return j, nil
+}
+
+// MaxInputs bounds the texts of an embed job, as OpenAI does.
+const MaxInputs = 2048
+
+// DecodeBatchJob reads and checks a job published to subject.
+func DecodeBatchJob(subject string, data []byte) (BatchJob, error) {
+	var j BatchJob
+	if err := decodeJob(subject, data, &j, &j.Envelope); err != nil {
+		return j, err
+	}
+	switch j.Endpoint {
+	case "/v1/chat/completions", "/v1/embeddings", "/v1/jobs":
+	default:
+		return j, Invalid("endpoint", "use /v1/chat/completions, /v1/embeddings or /v1/jobs", "got %q", j.Endpoint)
+	}
+	return j, CheckName("input_file", j.InputFile)
+}
+
 // Decode reads a message between stages and checks its version.
 func Decode[T versioned](data []byte) (T, error) {
 	var msg T
@@ -100,7 +139,11 @@ type Head struct {
 	ID          string    `json:"id"`
 	Deadline    time.Time `json:"deadline"`
 	SubmittedAt time.Time `json:"submitted_at"`
+	NotBefore   time.Time `json:"not_before"`
 	Receipt     Receipt   `json:"receipt"`
+	// Webhook and Metadata go into the result.
+	Webhook  string            `json:"webhook"`
+	Metadata map[string]string `json:"metadata"`
 }
 
 // Peek reads the head of any message, checking nothing else. It reports false
@@ -110,16 +153,22 @@ func Peek(data []byte) (Head, bool) {
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return head, false // null would decode as well
 	}
-	if json.Unmarshal(data, &head) != nil {
-		// One wrong field must not hide the job's id.
-		head = Head{}
-		var id struct {
+	if CheckValues(data) != nil { // it is refused; only whose it is must be told
+		var named struct {
 			ID string `json:"id"`
 		}
-		if json.Unmarshal(data, &id) != nil {
+		if json.Unmarshal(data, &named) != nil || named.ID != "" && CheckName("id", named.ID) != nil {
 			return head, false
 		}
-		head.ID = id.ID
+		head.ID = named.ID
+		return head, true
+	}
+	if json.Unmarshal(data, &head) != nil {
+		// One wrong field must not hide the others: whose job it is, and who is told.
+		var ok bool
+		if head, ok = peekFields(data); !ok {
+			return Head{}, false
+		}
 	}
 	if head.ID != "" && CheckName("id", head.ID) != nil {
 		return Head{}, false
@@ -127,8 +176,72 @@ func Peek(data []byte) (Head, bool) {
 	return head, true
 }
 
+// peekFields reads the head field by field. It reports false when there is no telling
+// the job's id.
+func peekFields(data []byte) (Head, bool) {
+	var head Head
+	var fields struct {
+		ID          string          `json:"id"`
+		Deadline    json.RawMessage `json:"deadline"`
+		SubmittedAt json.RawMessage `json:"submitted_at"`
+		NotBefore   json.RawMessage `json:"not_before"`
+		Receipt     json.RawMessage `json:"receipt"`
+		Webhook     json.RawMessage `json:"webhook"`
+		Metadata    json.RawMessage `json:"metadata"`
+	}
+	if json.Unmarshal(data, &fields) != nil {
+		return head, false
+	}
+	head.ID = fields.ID
+	readField(fields.Deadline, &head.Deadline)
+	readField(fields.SubmittedAt, &head.SubmittedAt)
+	readField(fields.NotBefore, &head.NotBefore)
+	readField(fields.Receipt, &head.Receipt)
+	readField(fields.Webhook, &head.Webhook)
+	readField(fields.Metadata, &head.Metadata)
+	return head, true
+}
+
+// readField sets to when raw is a value of its type.
+func readField[T any](raw json.RawMessage, to *T) {
+	var value T
+	if len(raw) > 0 && json.Unmarshal(raw, &value) == nil {
+		*to = value
+	}
+}
+
+// MaxValues bounds the values in the JSON of a job: an empty object in a list has three
+// bytes, and takes a hundred and more when it is decoded.
+const MaxValues = 1_000_000
+
+// CheckValues checks that a job has at most MaxValues values in it, before it is
+// decoded. What is no JSON is for the decoder to refuse.
+func CheckValues(data []byte) error {
+	if len(data) <= MaxValues {
+		return nil
+	}
+	n, inString := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ',' || c == '{' || c == '['):
+			n++
+		}
+	}
+	if n <= MaxValues {
+		return nil
+	}
+	return &Error{Class: ClassTooLarge, Field: "body", Message: fmt.Sprintf("the JSON has more than %d values", MaxValues), Hint: "split the job"}
+}
+
 func decodeJob(subject string, data []byte, job any, env *Envelope) error {
 	addr, err := ParseAddress(subject)
+	if err == nil {
+		err = CheckValues(data)
+	}
 	if err != nil {
 		return err
 	}
@@ -156,7 +269,29 @@ func (e *Envelope) adopt(a Address) error {
 	}
 	e.Tenant, e.Lane = a.Tenant, a.Lane
 	if e.ID != "" {
-		return CheckName("id", e.ID)
+		if err := CheckName("id", e.ID); err != nil {
+			return err
+		}
+	}
+	if n := len(e.Webhook); n > MaxField {
+		return Invalid("webhook", fmt.Sprintf("use a URL of at most %d bytes", MaxField), "has %d bytes", n)
+	}
+	return checkMetadata("metadata", e.Metadata)
+}
+
+// MaxAhead bounds how far ahead a job may be scheduled: a day less than results,
+// payloads and the records of jobs are kept, so that all outlive the wait.
+const MaxAhead = 6 * 24 * time.Hour
+
+// CheckNotBefore checks the time before which a job must not run, if it has one.
+func CheckNotBefore(now, notBefore, deadline time.Time) error {
+	switch {
+	case notBefore.IsZero():
+		return nil
+	case notBefore.After(now.Add(MaxAhead)):
+		return Invalid("not_before", "submit the job later", "%s is more than %s ahead", notBefore.Format(time.RFC3339), MaxAhead)
+	case !deadline.IsZero() && !deadline.After(notBefore):
+		return Invalid("deadline", "set it after not_before", "%s is not after not_before, %s", deadline.Format(time.RFC3339), notBefore.Format(time.RFC3339))
 	}
 	return nil
 }
@@ -168,11 +303,14 @@ func (j *GenerateJob) validate() error {
 	for i, m := range j.Messages {
 		field := fmt.Sprintf("messages[%d]", i)
 		switch m.Role {
-		case "system", "user", "assistant":
+		case "system", "developer", "user", "assistant", "tool":
 		default:
-			return Invalid(field+".role", "use system, user or assistant", "unknown role %q", m.Role)
+			return Invalid(field+".role", "use system, developer, user, assistant or tool", "unknown role %q", m.Role)
 		}
-		if strings.TrimSpace(m.Content) == "" {
+		if m.Role == "tool" && m.ToolCallID == "" {
+			return Invalid(field+".tool_call_id", "say which call it answers", "missing")
+		}
+		if strings.TrimSpace(m.Content) == "" && len(m.ToolCalls) == 0 && m.Role != "tool" {
 			return Invalid(field+".content", "give it text or leave the message out", "empty")
 		}
 	}
@@ -197,6 +335,9 @@ func (j *GenerateJob) validate() error {
 	}
 	if t := j.Temperature; t != nil && (*t < 0 || *t > 2) {
 		return Invalid("temperature", "use 0 to 2", "got %g", *t)
+	}
+	if err := j.Tooling.validate(); err != nil {
+		return err
 	}
 	return j.RAG.Validate()
 }
@@ -336,8 +477,8 @@ func unmarshal(data []byte, v any) error {
 	case errors.As(err, &typeErr) && typeErr.Field == "":
 		return Invalid("body", "send one JSON object", "got a JSON %s", typeErr.Value)
 	case errors.As(err, &typeErr):
-		// The embedded envelope is no part of the JSON path.
-		field := strings.TrimPrefix(typeErr.Field, "Envelope.")
+		// The embedded structs are no part of the JSON path.
+		field := strings.TrimPrefix(strings.TrimPrefix(typeErr.Field, "Envelope."), "Tooling.")
 		return Invalid(field, "see docs/jobs.md for the fields", "got a JSON %s, want %s", typeErr.Value, typeErr.Type)
 	case errors.As(err, &syntaxErr):
 		line := 1 + bytes.Count(data[:min(int(syntaxErr.Offset), len(data))], []byte("\n"))

@@ -58,7 +58,9 @@ func TestDecodeGenerateJobRefuses(t *testing.T) {
 		{"no messages", `{"v":1}`, "messages", event.ClassInvalid},
 		{"empty messages", `{"v":1,"messages":[]}`, "messages", event.ClassInvalid},
 		{"messages as text", `{"v":1,"messages":"hi"}`, "messages", event.ClassInvalid},
-		{"bad role", `{"v":1,"messages":[{"role":"user","content":"x"},{"role":"tool","content":"x"}]}`, "messages[1].role", event.ClassInvalid},
+		{"bad role", `{"v":1,"messages":[{"role":"user","content":"x"},{"role":"bot","content":"x"}]}`, "messages[1].role", event.ClassInvalid},
+		{"tool without call", `{"v":1,"messages":[{"role":"tool","content":"x"}]}`, "messages[0].tool_call_id", event.ClassInvalid},
+		{"unknown parameter", `{"v":1,"params":{"n":2},` + messages + `}`, "params", event.ClassInvalid},
 		{"no role", `{"v":1,"messages":[{"content":"x"}]}`, "messages[0].role", event.ClassInvalid},
 		{"blank content", `{"v":1,"messages":[{"role":"user","content":" \n"}]}`, "messages[0].content", event.ClassInvalid},
 		{"bad model", `{"v":1,"model":"a/b",` + messages + `}`, "model", event.ClassInvalid},
@@ -159,6 +161,55 @@ func TestPeek(t *testing.T) {
 		got, ok := event.Peek([]byte(c.body))
 		if ok != c.ok || got.ID != c.want.ID || !got.Deadline.Equal(c.want.Deadline) {
 			t.Errorf("%s: got %+v, %t; want %+v, %t", c.body, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestCheckNotBefore(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		notBefore, deadline time.Time
+		field               string
+	}{
+		"none":                {},
+		"past":                {notBefore: now.Add(-time.Hour)},
+		"as far as may be":    {notBefore: now.Add(event.MaxAhead)},
+		"too far":             {notBefore: now.Add(event.MaxAhead + 1), field: "not_before"},
+		"deadline after":      {notBefore: now.Add(time.Hour), deadline: now.Add(time.Hour + 1)},
+		"deadline at its end": {notBefore: now.Add(time.Hour), deadline: now.Add(time.Hour), field: "deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := event.CheckNotBefore(now, tc.notBefore, tc.deadline)
+			if tc.field == "" && err == nil {
+				return
+			}
+			if e := event.AsError(err); e == nil || e.Field != tc.field || e.Hint == "" {
+				t.Errorf("got %v, want an error of %q", err, tc.field)
+			}
+		})
+	}
+}
+
+// TestManyValues: a job that is small as text and large when it is decoded is refused
+// before that; text may be of any length, and its id is known.
+func TestManyValues(t *testing.T) {
+	t.Parallel()
+	const subject = "weir.jobs.generate.batch.acme"
+	many := strings.Repeat("{},", event.MaxValues)
+	for name, c := range map[string]struct{ field, bad string }{
+		"messages": {"body", `"messages":[` + many + `{}]`},
+		"receipt":  {"body", `"messages":[{"role":"user","content":"x"}],"receipt":{"attempts":[` + many + `{}]}`},
+		"text":     {"", `"messages":[{"role":"user","content":"` + strings.Repeat(`,{[\\\"`, event.MaxValues) + `"}]`},
+	} {
+		data := []byte(`{"v":1,"id":"j1",` + c.bad + `}`)
+		_, err := event.DecodeGenerateJob(subject, data)
+		if e := event.AsError(err); (c.field == "") != (err == nil) || err != nil && (e.Class != event.ClassTooLarge || e.Field != c.field) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if head, ok := event.Peek(data); !ok || head.ID != "j1" || len(head.Receipt.Attempts) > 0 {
+			t.Errorf("%s: the head is %q with %d attempts", name, head.ID, len(head.Receipt.Attempts))
 		}
 	}
 }

@@ -21,6 +21,9 @@ const (
 	// ClassUnsupported: a version of Weir that this one does not speak; kept in
 	// the dead letters so that a newer one can take it.
 	ClassUnsupported Class = "unsupported"
+	// ClassForbidden: the tenant may not use what the job names (a model, a
+	// collection, a lane, an address).
+	ClassForbidden Class = "forbidden"
 	// ClassTooLarge: the job is larger than a limit that waiting can't lift.
 	ClassTooLarge Class = "too_large"
 	// ClassAuth: a provider refused the credentials.
@@ -66,7 +69,7 @@ func (c Class) Retryable() bool {
 // time is over.
 func (c Class) DeadLetter() bool {
 	switch c {
-	case ClassInvalid, ClassTooLarge, ClassContent, ClassRejected, ClassDeadline, ClassCanceled:
+	case ClassInvalid, ClassForbidden, ClassTooLarge, ClassContent, ClassRejected, ClassDeadline, ClassCanceled:
 		return false
 	}
 	return true

@@ -25,10 +25,14 @@ const (
 	KindVerify   Kind = "verify"   // compare the vector store with the manifest
 	KindReindex  Kind = "reindex"  // cut documents anew from their stored text
 	KindGenerate Kind = "generate" // answer
+	KindEmbed    Kind = "embed"    // vectors of texts
+	KindBatch    Kind = "batch"    // a file of jobs
 )
 
 // Kinds lists all kinds.
-func Kinds() []Kind { return []Kind{KindIngest, KindDelete, KindVerify, KindReindex, KindGenerate} }
+func Kinds() []Kind {
+	return []Kind{KindIngest, KindDelete, KindVerify, KindReindex, KindGenerate, KindEmbed, KindBatch}
+}
 
 // Lane is a job's priority class: interactive jobs have workers of their own,
 // so a deep batch backlog never delays them.
@@ -54,12 +58,25 @@ type Envelope struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 	// SubmittedAt is when the intake stream stored the job; set by Weir.
 	SubmittedAt time.Time `json:"submitted_at,omitzero"`
+	// NotBefore has the job wait until then; zero means now.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// Webhook is told of the result: an https URL, or the name of an endpoint that
+	// the tenant has.
+	Webhook string `json:"webhook,omitempty"`
+	// Metadata comes back with the result.
+	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
 // Message is one turn of a conversation.
 type Message struct {
-	Role    string `json:"role"` // system, user or assistant
+	Role    string `json:"role"` // system, developer, user, assistant or tool
 	Content string `json:"content"`
+	// Name tells speakers of one role apart.
+	Name string `json:"name,omitempty"`
+	// ToolCalls are what an assistant's turn called; ToolCallID says which of them a
+	// tool's turn answers.
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
+	ToolCallID string     `json:"tool_call_id,omitempty"`
 }
 
 // GenerateJob asks for one answer.
@@ -81,6 +98,7 @@ type GenerateJob struct {
 	Checks []Check         `json:"checks,omitempty"`
 	// NoCache has a model asked even if the answer is known.
 	NoCache bool `json:"no_cache,omitempty"`
+	Tooling
 	// Stream asks for the answer's pieces on the job's token subject as well.
 	Stream bool `json:"stream,omitempty"`
 	// MaxAttempts and MaxCostNanoUSD bound what the job may take: model calls,
@@ -208,7 +226,8 @@ type GenerateTask struct {
 	Sources     []Source  `json:"sources,omitempty"` // what [n] in the answer may cite
 	MaxTokens   int       `json:"max_tokens,omitempty"`
 	Temperature *float64  `json:"temperature,omitempty"`
-	Stream      bool      `json:"stream,omitempty"`
+	Tooling
+	Stream bool `json:"stream,omitempty"`
 	// MaxAttempts and MaxCostNanoUSD are the job's; Receipt says what is used up.
 	MaxAttempts    int   `json:"max_attempts,omitempty"`
 	MaxCostNanoUSD int64 `json:"max_cost_nano_usd,omitempty"`
@@ -303,10 +322,17 @@ type Result struct {
 	Verified *Verified `json:"verified,omitempty"`
 	// Reindexed is set when a reindex job succeeded.
 	Reindexed *Reindexed `json:"reindexed,omitempty"`
+	// Embedded is set when an embed job succeeded.
+	Embedded *Embedded `json:"embedded,omitempty"`
+	// Batch is set when a batch job ended, finished or stopped early.
+	Batch *Batch `json:"batch,omitempty"`
 	// Error is set when the job failed.
 	Error      *Error    `json:"error,omitempty"`
 	Receipt    Receipt   `json:"receipt"`
 	FinishedAt time.Time `json:"finished_at"`
+	// Webhook and Metadata are the job's.
+	Webhook  string            `json:"webhook,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
 // FinishAbstained is the finish reason of an answer that no model was asked for:
@@ -326,6 +352,8 @@ type Answer struct {
 	Unsupported  []string `json:"unsupported,omitempty"`
 	FinishReason string   `json:"finish_reason"`
 	Model        string   `json:"model"`
+	// ToolCalls are what the model wants called; Text may be empty then.
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
 }
 
 // Ingested says what an ingest or delete job did.
@@ -414,6 +442,8 @@ type Receipt struct {
 	Routing *Routing `json:"routing,omitempty"`
 	// Cache says that the answer was known; nil when a model gave it.
 	Cache *CacheHit `json:"cache,omitempty"`
+	// Asked is what a generate job asked for, in numbers; quotes are learned from it.
+	Asked *Asked `json:"asked,omitempty"`
 }
 
 // Retrieval says how sources were found and which versions were read.
@@ -508,18 +538,23 @@ type Life struct {
 	RetryMS int64 `json:"retry_ms,omitempty"`
 	// Progress is set on chunked, embedded and progress.
 	Progress *Progress `json:"progress,omitempty"`
+	// Wait is set on waiting and retrying.
+	Wait *Wait `json:"wait,omitempty"`
 }
 
 // Progress is how far a job has come.
 type Progress struct {
-	Done  int `json:"done"` // chunks
+	Done  int `json:"done"` // chunks, or lines of a batch
 	Total int `json:"total"`
+	// Failed are those of Done, lines of a batch, that failed.
+	Failed int `json:"failed,omitempty"`
 	// Tokens are those of the chunks done.
 	Tokens int `json:"tokens,omitempty"`
 }
 
 // The types of life events. A job's end is no event: it is its result.
 const (
+	LifeAccepted  = "accepted"  // stored, and waiting for its turn or its time
 	LifePlanned   = "planned"   // sources retrieved, model chosen
 	LifeChunked   = "chunked"   // document parsed and cut
 	LifeRetrying  = "retrying"  // a try failed and will be repeated
@@ -538,7 +573,10 @@ type Token struct {
 	ID    string `json:"id"`
 	Type  string `json:"type"` // TokenDelta or TokenDone
 	Epoch int64  `json:"epoch"`
-	Text  string `json:"text,omitempty"`
+	// Offset is how many bytes of the answer come before Text, which shows a reader
+	// that pieces were lost; 0 is the first piece, or not known.
+	Offset int    `json:"offset,omitempty"`
+	Text   string `json:"text,omitempty"`
 }
 
 // EpochBits is room for the calls of one delivery in the epoch of its tokens.

@@ -12,6 +12,8 @@ func seedBodies(f *testing.F) {
 	for _, body := range []string{
 		``, `{}`, `null`, `[]`, `{"v":1}`, `{"v":2}`, `{"v":1,"id":"j1","messages":[{"role":"user","content":"hi"}]}`,
 		`{"v":1,"deadline":"x"}`, `{"v":1e99}`, "{\"v\":1,\n\"id\":", `{"id":"\ud800"}`, `{"v":1,"rag":null,"messages":[{}]}`,
+		`{"v":1,"messages":[{"role":"user","content":"hi"}],"tools":[{}],"tool_choice":null,"params":{"seed":1}}`,
+		`{"v":1,"id":"j1","deadline":7,"webhook":["x"],"metadata":{"k":"v"}}`, `{"v":1,"inputs":["a",""]}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -25,6 +27,24 @@ func FuzzDecodeGenerateJob(f *testing.F) {
 		job, err := event.DecodeGenerateJob(generateSubject, body)
 		if err == nil {
 			if job.Tenant != "acme" || len(job.Messages) == 0 {
+				t.Errorf("accepted %+v", job)
+			}
+			return
+		}
+		var e *event.Error
+		if !errors.As(err, &e) || e.Field == "" || e.Hint == "" || e.Message == "" {
+			t.Errorf("%q: got %#v, want field, message and hint", body, err)
+		}
+	})
+}
+
+// FuzzDecodeEmbedJob is the same of embed jobs.
+func FuzzDecodeEmbedJob(f *testing.F) {
+	seedBodies(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		job, err := event.DecodeEmbedJob("weir.jobs.embed.batch.acme", body)
+		if err == nil {
+			if job.Tenant != "acme" || len(job.Inputs) == 0 || len(job.Inputs) > event.MaxInputs {
 				t.Errorf("accepted %+v", job)
 			}
 			return

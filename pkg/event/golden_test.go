@@ -67,7 +67,7 @@ func TestCascadeWireFormat(t *testing.T) {
 	golden.JSON(t, "generate_job_task", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: envelope, Task: "extract", Messages: messages, Schema: gates.Schema,
 		Checks: []event.Check{check}, NoCache: true})
 	golden.JSON(t, "generate_task_gates", event.Decode[event.GenerateTask], task)
-	golden.JSON(t, "route_task_judged", event.Decode[event.RouteTask], event.RouteTask{Envelope: envelope, Task: event.GenerateTask{Envelope: envelope, Model: "small"}, Judged: &judged})
+	golden.JSON(t, "route_task_judged", event.Decode[event.RouteTask], event.RouteTask{Envelope: envelope, Task: event.GenerateTask{Envelope: envelope, Model: "small", Messages: messages}, Judged: &judged})
 	golden.JSON(t, "observation", event.Decode[event.Observation], event.Observation{Envelope: envelope, Task: "extract", Outcome: json.RawMessage(`{}`), Escalated: true, AuditNanoUSD: 7})
 	routed.Cache = &event.CacheHit{Kind: "semantic", Job: "j0", Similarity: 0.9, SavedNanoUSD: 42}
 	golden.JSON(t, "result_cascade", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusOK,
@@ -75,6 +75,40 @@ func TestCascadeWireFormat(t *testing.T) {
 	rejected := event.Errorf(event.ClassRejected, "no answer was accepted")
 	rejected.Violations = []event.Violation{{Path: "/total", Keyword: "type", Message: "got string, want number"}}
 	golden.JSON(t, "result_rejected", event.Decode[event.Result], event.Result{V: 1, ID: "j1", Tenant: "acme", Kind: event.KindGenerate, Status: event.StatusFailed, Error: rejected, FinishedAt: at})
+}
+
+// TestToolsWireFormat is the same of tools, embed jobs and batches.
+func TestToolsWireFormat(t *testing.T) {
+	t.Parallel()
+	asks := envelope
+	asks.Webhook, asks.Metadata, asks.NotBefore = "https://example.com/hook", map[string]string{"k": "v"}, at
+	call := event.ToolCall{ID: "call_1", Type: "function", Function: event.FunctionCall{Name: "look_up", Arguments: `{"city":"Paris"}`}}
+	messages := []event.Message{{Role: "user", Content: "Paris?", Name: "ann"}, {Role: "assistant", ToolCalls: []event.ToolCall{call}}, {Role: "tool", Content: "2 million", ToolCallID: "call_1"}}
+	tooling := event.Tooling{Tools: json.RawMessage(`[
+    {
+      "type": "function",
+      "function": {
+        "name": "look_up"
+      }
+    }
+  ]`), ToolChoice: json.RawMessage(`"auto"`), Params: map[string]json.RawMessage{"top_p": json.RawMessage("0.5")}}
+	golden.JSON(t, "generate_job_tools", event.Decode[event.GenerateJob], event.GenerateJob{Envelope: asks, Messages: messages, Tooling: tooling})
+	golden.JSON(t, "generate_task_tools", event.Decode[event.GenerateTask], event.GenerateTask{Envelope: asks, Model: "big", Messages: messages, Tooling: tooling})
+	golden.JSON(t, "embed_job", event.Decode[event.EmbedJob], event.EmbedJob{Envelope: envelope, Model: "embed", Inputs: []string{"a", "b"}})
+	golden.JSON(t, "batch_job", event.Decode[event.BatchJob], event.BatchJob{Envelope: asks, InputFile: "file-1", Endpoint: "/v1/embeddings"})
+	spent := receipt
+	spent.Asked = &event.Asked{Task: "extract", Collection: "docs", TopK: 5, PromptTokens: 9, MaxTokens: 100, Schema: true, Tools: true}
+	end := asks.ResultOf(event.KindGenerate, at)
+	end.Answer, end.Receipt = &event.Answer{FinishReason: "tool_calls", Model: "big", ToolCalls: []event.ToolCall{call}}, spent
+	golden.JSON(t, "result_tool_calls", event.Decode[event.Result], end)
+	end = envelope.ResultOf(event.KindEmbed, at)
+	end.Embedded = &event.Embedded{Model: "embed", Dimensions: 2, Vectors: [][]byte{{0, 0, 0, 63, 0, 0, 128, 191}}, Tokens: 1}
+	golden.JSON(t, "result_embedded", event.Decode[event.Result], end)
+	end = asks.ResultOf(event.KindBatch, at)
+	end.Batch = &event.Batch{InputFile: "file-1", OutputFile: "file-2", ErrorFile: "file-3", Total: 3, Completed: 1, Failed: 1, Expired: true, CostNanoUSD: 30}
+	golden.JSON(t, "result_batch", event.Decode[event.Result], end)
+	golden.JSON(t, "life_waiting", event.Decode[event.Life], event.Life{V: 1, ID: "j1", Type: event.LifeWaiting, At: at, Stage: "generator", Detail: "limit rpm of sim/big (60)",
+		RetryMS: 1500, Wait: &event.Wait{Cause: event.WaitLimit, Name: "sim/big rpm", Until: at}})
 }
 
 func TestReceiptAdds(t *testing.T) {

@@ -31,7 +31,7 @@ func ParseAddress(subject string) (Address, error) {
 // Validate checks each part, naming the one that is wrong.
 func (a Address) Validate() error {
 	if !slices.Contains(Kinds(), a.Kind) {
-		return Invalid("kind", "use ingest, delete, verify, reindex or generate", "unknown kind %q", a.Kind)
+		return Invalid("kind", "use ingest, delete, verify, reindex, generate, embed or batch", "unknown kind %q", a.Kind)
 	}
 	if a.Lane != LaneInteractive && a.Lane != LaneBatch {
 		return Invalid("lane", "use interactive or batch", "unknown lane %q", a.Lane)
@@ -83,6 +83,26 @@ func LifeSubject(tenant, job string) string { return "weir.events." + tenant + "
 
 // TokenSubject carries the pieces of an answer as they arrive.
 func TokenSubject(tenant, job string) string { return "weir.tokens." + tenant + "." + job }
+
+// LiveSubject is where the pieces of an answer are delivered when they are stored,
+// with their place in the stream of tokens in the header Nats-Sequence.
+func LiveSubject(tenant, job string) string { return "weir.live." + tenant + "." + job }
+
+// LivesSubject is where the events in the life of a job are delivered when they are
+// stored, as the pieces of an answer are on the LiveSubject.
+func LivesSubject(tenant, job string) string { return "weir.lives." + tenant + "." + job }
+
+// DelaySubject holds a message until its time: one for each key (of a kind, such as
+// jobs or hooks). Then it comes on the DueSubject of the kind and tenant.
+func DelaySubject(kind, tenant, key string) string {
+	return "weir.delay." + kind + "." + tenant + "." + key
+}
+
+// DueSubject is where messages come whose time has come.
+func DueSubject(kind, tenant string) string { return "weir.due." + kind + "." + tenant }
+
+// JobKey is the key of a job in a bucket, and that of other things of a tenant.
+func JobKey(tenant, job string) string { return tenant + "." + job }
 
 // OutcomeSubject carries what a job teaches the policy table.
 func OutcomeSubject(tenant, job string) string { return "weir.outcomes." + tenant + "." + job }

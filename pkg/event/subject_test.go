@@ -50,7 +50,7 @@ func TestParseAddress(t *testing.T) {
 		{"weir.jobs.generate.batch.acme.more", "subject"},
 		{"weir.steps.generate.batch.acme", "subject"},
 		{"other.jobs.generate.batch.acme", "subject"},
-		{"weir.jobs.embed.batch.acme", "kind"},
+		{"weir.jobs.paint.batch.acme", "kind"},
 		{"weir.jobs.generate.express.acme", "lane"},
 		{"weir.jobs.generate.batch.*", "tenant"},
 		{"weir.jobs.generate.batch.", "tenant"},

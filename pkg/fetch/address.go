@@ -22,6 +22,8 @@ type guard struct {
 	allowed []netip.Prefix
 	ports   []uint16
 	public  *ssrf.Guardian
+	// allowedOnly refuses public addresses, too.
+	allowedOnly bool
 }
 
 func newGuard(cfg Config) *guard {
@@ -29,6 +31,8 @@ func newGuard(cfg Config) *guard {
 		allowed: cfg.AllowPrivate,
 		ports:   append([]uint16{80, 443}, cfg.Ports...),
 		public:  ssrf.New(ssrf.WithAnyPort(), ssrf.WithAnyNetwork()),
+
+		allowedOnly: cfg.AllowedOnly,
 	}
 }
 
@@ -65,6 +69,9 @@ func (g *guard) check(addr netip.Addr) error {
 		if p.Contains(addr) {
 			return nil
 		}
+	}
+	if g.allowedOnly {
+		return &refusedError{fmt.Sprintf("%s is not allowed by the operator", addr)}
 	}
 	if err := g.public.SafeAddr(addr); err != nil {
 		return &refusedError{err.Error()}

@@ -40,6 +40,8 @@ type Config struct {
 	// UserAgent is how the client calls itself. Default DefaultUserAgent.
 	UserAgent string `split_words:"true"`
 
+	// AllowedOnly refuses public addresses as well: what is left is AllowPrivate.
+	AllowedOnly bool `ignored:"true"`
 	// Field is the JSON path of the address in the job, for errors. Default
 	// "document.url".
 	Field string `ignored:"true"`

@@ -95,17 +95,24 @@ type judging struct {
 	value json.RawMessage // by the schema
 }
 
-// Judge applies the gates that cost nothing. An answer that is not Hard is accepted
+// Judge applies the gates that cost nothing. An answer that calls tools is one step
+// to the answer and no more, so it only has to be complete. An answer that is not Hard is accepted
 // if Accepts says so, which needs the paid signals, if there are any, to be added
 // with [Gate.Weigh] first.
 func (g *Gate) Judge(ctx context.Context, in Answer) event.Judged {
-	text := in.Response.Text
-	j := &judging{Gate: g, ctx: ctx, in: &in, out: event.Judged{Answer: event.Answer{Text: text, FinishReason: in.Response.FinishReason}}}
+	j := &judging{Gate: g, ctx: ctx, in: &in, out: event.Judged{Answer: event.Answer{
+		Text: in.Response.Text, ToolCalls: in.Response.ToolCalls, FinishReason: in.Response.FinishReason}}}
 	j.out.Features = cascade.Features{}
 	if in.Task != "" || g.gates.Tau > 0 || len(g.gates.Verify) > 0 { // else nobody asks for them
 		j.features()
 	}
 	j.cite()
+	if callsTools(&j.out) {
+		if j.complete(); !j.out.Hard {
+			j.out.P = 1
+		}
+		return j.out
+	}
 	for _, gate := range []func(){j.complete, j.form, j.check, j.match, j.verify} {
 		if gate(); j.out.Hard {
 			return j.out
@@ -114,6 +121,9 @@ func (g *Gate) Judge(ctx context.Context, in Answer) event.Judged {
 	g.Weigh(&j.out, in.Task, in.Question, nil)
 	return j.out
 }
+
+// callsTools says that an answer is calls of tools, with or without a text.
+func callsTools(j *event.Judged) bool { return len(j.Answer.ToolCalls) > 0 }
 
 // features are what is known of the answer for free.
 func (j *judging) features() {
@@ -154,7 +164,7 @@ func violation(keyword, format string, args ...any) []event.Violation {
 
 // complete: there is an answer, and the token limit did not cut it off.
 func (j *judging) complete() {
-	if strings.TrimSpace(j.out.Answer.Text) == "" {
+	if strings.TrimSpace(j.out.Answer.Text) == "" && !callsTools(&j.out) {
 		j.pass(Complete, violation(Complete, "the answer is empty"))
 		return
 	}
@@ -243,9 +253,9 @@ func (j *judging) verifier(name string) []event.Violation {
 }
 
 // Paid says which of the paid signals are worth their price for the answer: none
-// when a hard gate failed.
+// when a hard gate failed, or when it calls tools.
 func (g *Gate) Paid(j *event.Judged) []event.PaidSignal {
-	if j.Hard {
+	if j.Hard || callsTools(j) {
 		return nil
 	}
 	return g.gates.Paid

@@ -168,6 +168,31 @@ func TestPaidOnlyWhenItCanHelp(t *testing.T) {
 	}
 }
 
+// TestCallsAreSteps: an answer that calls tools passes whatever is asked of the last
+// one, unless it was cut off; nothing is bought or repaired for it.
+func TestCallsAreSteps(t *testing.T) {
+	t.Parallel()
+	g := compile(t, event.Gates{Complete: true, Schema: json.RawMessage(invoice), Enum: []string{"yes"}, Verify: []string{event.VerifyFinalAnswer}, Tau: 0.9,
+		Paid: []event.PaidSignal{{Signal: cascade.Judge, Model: "large"}}})
+	calls := []event.ToolCall{{ID: "c", Type: "function", Function: event.FunctionCall{Name: "f", Arguments: "{}"}}}
+	call := func(in *gate.Answer) { in.Response.ToolCalls, in.Response.FinishReason = calls, "tool_calls" }
+	for _, text := range []string{"", "Let me look."} {
+		j := judge(t, g, text, call)
+		if !gate.Accepts(&j) || j.P != 1 || !reflect.DeepEqual(j.Answer, event.Answer{Text: text, ToolCalls: calls, FinishReason: "tool_calls"}) {
+			t.Errorf("judged %+v", j)
+		}
+		if len(g.Paid(&j)) != 0 || g.Repair(&j) != "" {
+			t.Error("buys or repairs")
+		}
+	}
+	if j := judge(t, g, "", call, cut); gate.Accepts(&j) || j.Reason != gate.Complete || g.Repair(&j) != "" {
+		t.Errorf("cut off: judged %+v", j)
+	}
+	if j := judge(t, compile(t, event.Gates{}), "", call, cut); !gate.Accepts(&j) {
+		t.Errorf("cut off, without gates: judged %+v", j)
+	}
+}
+
 // TestRepair: only the form can be mended, and only with words about it.
 func TestRepair(t *testing.T) {
 	t.Parallel()

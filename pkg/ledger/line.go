@@ -46,13 +46,23 @@ type Line struct {
 type Answer struct {
 	Text         string `json:"text"`
 	FinishReason string `json:"finish_reason,omitempty"`
+	// ToolCalls as in llm.ChatResponse.
+	ToolCalls []event.ToolCall `json:"tool_calls,omitempty"`
 	// Model is the model that answered, as the provider names it.
 	Model       string `json:"model,omitempty"`
 	ServiceTier string `json:"service_tier,omitempty"`
 	// Logprobs sums up the log probabilities, nil where none came.
 	Logprobs *llm.Logprobs `json:"logprobs,omitempty"`
-	// Dropped: the text had more than MaxAnswer bytes and was not kept.
+	// Dropped: text and calls had more than MaxAnswer bytes and was not kept.
 	Dropped bool `json:"dropped,omitempty"`
+}
+
+func (a *Answer) size() int {
+	n := len(a.Text)
+	for _, c := range a.ToolCalls {
+		n += len(c.Function.Name) + len(c.Function.Arguments)
+	}
+	return n
 }
 
 // MaxAnswer is the size in bytes up to which an answer is kept with its line.
@@ -126,9 +136,9 @@ func LineOut(line Line) (bus.Out, error) {
 	if err := line.check(); err != nil {
 		return bus.Out{}, err
 	}
-	if line.Answer != nil && len(line.Answer.Text) > MaxAnswer {
+	if line.Answer != nil && line.Answer.size() > MaxAnswer {
 		answer := *line.Answer
-		answer.Text, answer.Dropped = "", true
+		answer.Text, answer.ToolCalls, answer.Dropped = "", nil, true
 		line.Answer = &answer
 	}
 	data, err := json.Marshal(line)

@@ -98,7 +98,7 @@ func (f *Format) Instruction() string {
 // models take a system message only there. The given slice is not changed.
 func Instruct(messages []Message, f *Format) []Message {
 	text := f.Instruction()
-	if len(messages) == 0 || messages[0].Role != "system" {
+	if len(messages) == 0 || messages[0].Role != "system" && messages[0].Role != "developer" {
 		return slices.Concat([]Message{{Role: "system", Content: text}}, messages)
 	}
 	out := slices.Clone(messages)

@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func TestInstruct(t *testing.T) {
 			if got[0].Role != "system" || !strings.Contains(system, "JSON") || held != (mode == llm.FormatNone || mode == "") {
 				t.Errorf("%s: system message %q", mode, system)
 			}
-			if !slices.Equal(in, before) || len(in) > 0 && got[len(got)-1] != user || len(in) == 2 && (len(got) != 2 || !strings.HasPrefix(system, in[0].Content)) {
+			if !reflect.DeepEqual(in, before) || len(in) > 0 && !reflect.DeepEqual(got[len(got)-1], user) || len(in) == 2 && (len(got) != 2 || !strings.HasPrefix(system, in[0].Content)) {
 				t.Errorf("%s: %+v became %+v, before %+v", mode, in, got, before)
 			}
 		}

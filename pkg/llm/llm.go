@@ -29,6 +29,9 @@ type ChatRequest struct {
 	// Format asks for JSON; nil is free text. An adapter sends what its Mode says
 	// and leaves the messages alone: see [Instruct].
 	Format *Format
+	// Tooling is sent as it is. Fields of this request go before params of the same
+	// meaning.
+	event.Tooling
 	// Logprobs asks for ChatResponse.Logprobs.
 	Logprobs bool
 	// IdempotencyKey identifies the call for providers and proxies that honour
@@ -37,7 +40,8 @@ type ChatRequest struct {
 	// Meta, when set, is filled in on every path, errors included.
 	Meta *Meta
 	// OnDelta, when set, is called with each piece of text as it arrives, from
-	// the calling goroutine; its error aborts the call and is returned.
+	// the calling goroutine; its error aborts the call and is returned. Calls of
+	// tools are no text: they come with the response.
 	OnDelta func(text string) error
 }
 
@@ -54,7 +58,12 @@ type Usage struct {
 // provider marked its end: a stream that broke off is an error of
 // ClassTruncated, never a short answer.
 type ChatResponse struct {
-	Text         string
+	// Text is empty only when there are ToolCalls.
+	Text string
+	// ToolCalls are what the model wants called, each with an id and a name; nil
+	// unless the request has tools. FinishReason is tool_calls then, or length when
+	// the last one may be cut off.
+	ToolCalls    []event.ToolCall
 	FinishReason string // stop, length, content_filter, tool_calls
 	Model        string // the model that answered, as the provider names it
 	ServiceTier  string // as the provider reports it; prices may depend on it

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -112,17 +113,56 @@ func (r *Rows) All(ctx context.Context, scope vector.Scope) iter.Seq2[Entry, err
 type Entry struct {
 	Document vector.Document
 	Row      Row
+	// At is when the row changed last.
+	At time.Time
+}
+
+// pageBytes bounds the rows of a page, which may be large.
+const pageBytes = 32 << 20
+
+// Page returns up to limit rows of a tenant, of one collection unless scope's is "",
+// that changed at since or later, the one that changed first first. It may be short;
+// it is empty only when there are no more.
+func (r *Rows) Page(ctx context.Context, scope vector.Scope, since time.Time, limit int) ([]Entry, error) {
+	prefix := "$KV." + bus.BucketDocuments + "."
+	page := bus.Page{Stream: "KV_" + bus.BucketDocuments, Subject: prefix + filter(scope), Since: since, Limit: limit, MaxBytes: pageBytes}
+	messages, err := r.bus.Page(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, 0, len(messages))
+	for _, m := range messages {
+		e := Entry{Row: Row{V: event.Version, Deleted: true}}
+		if e.Document, err = documentOf(strings.TrimPrefix(m.Subject, prefix)); err != nil {
+			return nil, err
+		}
+		if m.Header.Get("KV-Operation") == "" {
+			if e.Row, err = decode(m.Data); err != nil {
+				return nil, err
+			}
+		}
+		e.At = m.Stored
+		entries = append(entries, e)
+	}
+	return entries, nil
 }
 
 func entry(e jetstream.KeyValueEntry) (Entry, error) {
-	parts := strings.Split(e.Key(), ".")
-	if len(parts) != 3 {
-		return Entry{}, fmt.Errorf("the manifest has a key %q, want <tenant>.<collection>.<document>", e.Key())
+	doc, err := documentOf(e.Key())
+	if err != nil {
+		return Entry{}, err
 	}
 	row, err := decode(e.Value())
-	return Entry{
-		Document: vector.Document{Scope: vector.Scope{Tenant: parts[0], Collection: parts[1]}, ID: parts[2]}, Row: row,
-	}, err
+	return Entry{Document: doc, Row: row, At: e.Created()}, err
+}
+
+// documentOf is the document of a key.
+func documentOf(key string) (vector.Document, error) {
+	parts := strings.Split(key, ".")
+	if len(parts) != 3 {
+		return vector.Document{}, fmt.Errorf("the manifest has a key %q, want <tenant>.<collection>.<document>", key)
+	}
+	return vector.Document{Scope: vector.Scope{Tenant: parts[0], Collection: parts[1]}, ID: parts[2]}, nil
 }
 
 func decode(data []byte) (Row, error) {

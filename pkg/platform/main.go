@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -35,6 +37,9 @@ type Config struct {
 	// Policies is the path of the policies file, which says by which models the tasks
 	// of jobs are answered; "" has none. It is watched as the catalog is.
 	Policies string
+	// Tenants is the path of the tenants file: who may come in, and with what. ""
+	// has none: nobody is asked for a key. It is watched as the catalog is.
+	Tenants string
 	// SimURL is where a simulator listens, /v1 included.
 	SimURL string `split_words:"true"`
 	// HTTPAddr serves /healthz, /readyz and /metrics.
@@ -61,9 +66,33 @@ func Connect(cfg Config, name string) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(cfg.NatsURL, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to NATS at %s (WEIR_NATS_URL): %w", cfg.NatsURL, err)
+		return nil, fmt.Errorf("connecting to NATS at %s (WEIR_NATS_URL): %w", Redacted(cfg.NatsURL), err)
 	}
 	return nc, nil
+}
+
+// Redacted is the address of a server, or a list of them, without passwords and tokens.
+func Redacted(address string) string {
+	if address == "" {
+		return ""
+	}
+	list := strings.Split(address, ",")
+	for i, one := range list {
+		one = strings.TrimSpace(one)
+		if !strings.Contains(one, "://") {
+			one = "nats://" + one
+		}
+		u, err := url.Parse(one)
+		if err != nil { // it may hold one all the same
+			list[i] = "(not an address)"
+			continue
+		}
+		if _, has := u.User.Password(); u.User != nil && !has {
+			u.User = url.User("xxxxx") // a token
+		}
+		list[i] = u.Redacted()
+	}
+	return strings.Join(list, ",")
 }
 
 // ConnOptions are those of every connection of a service.
@@ -125,13 +154,13 @@ func run[C any](ctx context.Context, name string, cfg *C, build func(Platform, *
 			if err != nil {
 				return nil, err
 			}
-			return []lifecycle.Member{{Name: name, Service: service}}, nil
+			return []lifecycle.Member{{Name: name, Service: service}, {Name: "streams", Service: NewKeeper(p, process.Stream)}}, nil
 		})
 }
 
 // OpenCatalog reads the catalog that cfg names, to be watched by running it.
 func OpenCatalog(p Platform, cfg Config) (*catalog.Watcher, error) {
-	files := catalog.Files{Catalog: cfg.Catalog, Policies: cfg.Policies}
+	files := catalog.Files{Catalog: cfg.Catalog, Policies: cfg.Policies, Tenants: cfg.Tenants}
 	var c *catalog.Catalog
 	var err error
 	if cfg.Catalog == "" {
@@ -141,7 +170,7 @@ func OpenCatalog(p Platform, cfg Config) (*catalog.Watcher, error) {
 		c, err = files.Load(c, p.Now())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("catalog (WEIR_CATALOG, WEIR_POLICIES): %w", err)
+		return nil, fmt.Errorf("catalog (WEIR_CATALOG, WEIR_POLICIES, WEIR_TENANTS): %w", err)
 	}
 	return catalog.NewWatcher(catalog.WatcherConfig{Files: files, Now: p.Now, Logger: p.Logger, Registerer: p.Registerer}, c), nil
 }

@@ -284,3 +284,15 @@ models: [{id: own, provider: mine, upstream: x, mode: chat, price: [{input: 0, o
 		t.Errorf("got %v, want the setting and what is wrong", err)
 	}
 }
+
+// TestRedacted: an address is shown without what opens the server.
+func TestRedacted(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"": "", "nats://a:4222": "nats://a:4222", "nats://ann:hunter2@a": "nats://ann:xxxxx@a", "nats://hunter2@a,b": "nats://xxxxx@a,nats://b",
+	} {
+		if got := Redacted(address); got != want {
+			t.Errorf("%s is shown as %s, want %s", address, got, want)
+		}
+	}
+}

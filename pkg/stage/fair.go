@@ -25,6 +25,8 @@ type flow struct {
 	asked time.Time
 	late  bool // and no longer awaited
 	gone  bool // no longer in the queue when its hand is empty
+	// blocked says that it may have no more for now, see source.fit.
+	blocked bool
 }
 
 // awaitFor is how long the tenant whose turn it is may have its next message on
@@ -38,7 +40,7 @@ const awaitFor = 20 * time.Millisecond
 const maxLag = 16
 
 // waits reports whether the tenant has something to be served, as far as known.
-func (f *flow) waits() bool { return len(f.hand) > 0 || f.more }
+func (f *flow) waits() bool { return !f.blocked && (len(f.hand) > 0 || f.more) }
 
 // charge moves the virtual time on, or back when tokens are negative.
 func (f *flow) charge(tokens float64) { f.time += tokens / f.share }
@@ -61,11 +63,7 @@ func (q *fair) remove(f *flow) {
 func (q *fair) push(f *flow, h *held, more bool) {
 	switch {
 	case !f.waits():
-		start := q.clock
-		if first := q.first(); first != nil {
-			start = first.time
-		}
-		f.time = max(f.time, start)
+		f.time = max(f.time, q.start())
 	case f.late:
 		f.time = max(f.time, q.clock-maxLag*h.tokens/f.share)
 	}
@@ -74,6 +72,31 @@ func (q *fair) push(f *flow, h *held, more bool) {
 	f.hand = append(f.hand, h)
 	q.inHand++
 	q.flows[f] = struct{}{}
+}
+
+// start is the time of a tenant that comes to wait.
+func (q *fair) start() float64 {
+	if first := q.first(); first != nil {
+		return first.time
+	}
+	return q.clock
+}
+
+// block has a tenant not served for now, or again. Nor does it earn anything
+// meanwhile.
+func (q *fair) block(f *flow, blocked bool) {
+	if f.blocked && !blocked {
+		f.time = max(f.time, q.start())
+	}
+	f.blocked = blocked
+}
+
+// discard takes what a tenant has in hand.
+func (q *fair) discard(f *flow) []*held {
+	hand := f.hand
+	f.hand = nil
+	q.inHand -= len(hand)
+	return hand
 }
 
 // first is the waiting tenant whose turn it is.
@@ -94,12 +117,15 @@ func (q *fair) pop(now time.Time) *held {
 		return nil
 	}
 	f := q.first()
-	for len(f.hand) == 0 {
+	for f != nil && len(f.hand) == 0 {
 		if now.Sub(f.asked) < awaitFor {
 			return nil
 		}
 		f.late = true // others took it, or its consumer gives no more
 		f = q.first()
+	}
+	if f == nil {
+		return nil // all that have something in hand are blocked
 	}
 	h := f.hand[0]
 	f.hand = f.hand[1:]

@@ -180,8 +180,8 @@ func TestEstimateOfWhatDoesNotSay(t *testing.T) {
 	start(t, b, config(), s.handle)
 	next(t, s.full)
 	long1, short := s.tokens["long"], s.tokens["short"] // 1 a message
-	if math.Abs(short/long1-4) > 0.8 {
-		t.Errorf("%g short and %g long messages, want 4 to 1", short, long1)
+	if math.Abs(short/long1-4) > 1.6 {                  // 1 to 1 if they counted alike; a busy machine is late with some
+		t.Errorf("%g short and %g long messages, want about 4 to 1", short, long1)
 	}
 }
 

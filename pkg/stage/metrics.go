@@ -15,6 +15,7 @@ type metrics struct {
 	inFlight     prometheus.Gauge
 	redeliveries prometheus.Counter
 	tenants      prometheus.Gauge
+	canceled     prometheus.Counter
 }
 
 func newMetrics(cfg Config, b *bus.Bus, reg prometheus.Registerer) *metrics {
@@ -40,8 +41,11 @@ func newMetrics(cfg Config, b *bus.Bus, reg prometheus.Registerer) *metrics {
 		tenants: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_stage_tenants", Help: "Tenants pulled from, counted in each lane.",
 		}),
+		canceled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_stage_canceled_total", Help: "Messages of canceled jobs that were stopped in work, or dropped when they came.",
+		}),
 	}
-	reg.MustRegister(m.handled, m.duration, m.inFlight, m.redeliveries, m.tenants, &backlog{bus: b, sources: cfg.Sources})
+	reg.MustRegister(m.handled, m.duration, m.inFlight, m.redeliveries, m.tenants, m.canceled, &backlog{bus: b, sources: cfg.Sources})
 	return m
 }
 

@@ -28,7 +28,7 @@ func (d *delivery) payloads() []string {
 	if d.msg.Stream == bus.StreamSteps { // a user's header frees nothing
 		names = strings.FieldsFunc(d.msg.Header.Get(HeaderRelease), func(r rune) bool { return r == ',' })
 	}
-	if own := d.msg.Header.Get(bus.HeaderPayload); own != "" {
+	if own := d.msg.Payload(); own != "" {
 		names = append(names, own)
 	}
 	return names

@@ -20,6 +20,7 @@ type Runner struct {
 	metrics *metrics
 	beats   *heartbeat
 	hints   *hints
+	cancels *cancels
 	ready   chan struct{}
 }
 
@@ -35,6 +36,7 @@ func New(cfg Config, b *bus.Bus, h Handler, p platform.Platform) (*Runner, error
 		handler: traced(cfg.Name, p.Tracer, measured(m, recovered(h))),
 		beats:   newHeartbeat(beatInterval(cfg.Sources)),
 		hints:   newHints(),
+		cancels: newCancels(),
 	}, nil
 }
 
@@ -64,6 +66,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	beating, stopBeating := context.WithCancel(work)
 	defer stopBeating()
 	go r.beats.run(beating)
+	go r.cancels.run(beating, r.bus)
 
 	var running sync.WaitGroup
 	for _, src := range sources {
@@ -105,25 +108,27 @@ func (r *Runner) work(ctx context.Context, d *delivery) ([]bus.Out, error) {
 			return nil, err
 		}
 	}
-	if !d.head.Deadline.IsZero() {
+	if !d.head.Deadline.IsZero() && !r.cfg.OwnDeadline {
 		var stop context.CancelFunc
 		ctx, stop = context.WithDeadline(ctx, d.head.Deadline)
 		defer stop()
 	}
-	return r.admit(ctx, d)
+	return r.unlessCanceled(ctx, d, func(ctx context.Context) ([]bus.Out, error) { return r.admit(ctx, d) })
 }
 
 // admit refuses what must not be handled, and handles the rest.
 func (r *Runner) admit(ctx context.Context, d *delivery) ([]bus.Out, error) {
 	switch {
-	case d.msg.Deliveries > r.cfg.MaxDeliveries:
+	case d.msg.Deliveries > r.cfg.PoisonAfter:
 		return nil, &event.Error{Class: event.ClassPoison,
 			Message: fmt.Sprintf("delivered %d times without an end; its worker crashed, froze or was stopped each time", d.msg.Deliveries-1),
 			Hint:    "look at the stage's logs, then redrive the dead letter"}
-	case !d.head.Deadline.IsZero() && !r.p.Now().Before(d.head.Deadline):
+	case r.deadlinePassed(d):
 		return nil, &event.Error{Class: event.ClassDeadline, Field: "deadline",
 			Message: fmt.Sprintf("%s passed while the job waited", d.head.Deadline.Format(time.RFC3339Nano)),
 			Hint:    "set a later deadline, or add workers"}
+	case r.early(d):
+		return r.schedule(ctx, d)
 	}
 	return r.handler.Handle(ctx, d.msg)
 }
@@ -135,5 +140,20 @@ func (r *Runner) checkFinished(ctx context.Context, d *delivery) (err error) {
 		return nil
 	}
 	d.finished, err = r.bus.Finished(ctx, d.tenant, d.head.ID)
-	return err
+	return ours(err)
+}
+
+// oursAgain is the least wait after trouble of the queue itself. A server that stops
+// or starts refuses for a moment, in no time: without a wait that would use up all
+// deliveries of a job that has nothing to do with it.
+const oursAgain = 500 * time.Millisecond
+
+// ours marks an error of the queue itself.
+func ours(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *event.AsError(err)
+	e.RetryAfter, e.Err = max(e.RetryAfter, oursAgain), err
+	return &e
 }

@@ -9,22 +9,26 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/delay"
 	"github.com/weir-dev/weir/pkg/event"
 )
 
 // Headers of a dead letter. Its body is the original message's; publishing that
 // to the original subject redrives it. A job that has its (failed) result is
-// finished and not run again: a redrive removes that from the results first.
+// finished and not run again: a redrive removes that from the results first. See
+// package dead.
 const (
 	HeaderErrorClass = "Weir-Error-Class"
 	HeaderError      = "Weir-Error"
-	HeaderSubject    = "Weir-Subject"
+	HeaderSubject    = delay.HeaderSubject
 	HeaderDeliveries = "Weir-Deliveries"
+	HeaderCost       = "Weir-Cost" // what the job had cost, in nano-USD
 )
 
 // Headers of a message between stages: what the runner needs of its job.
@@ -83,7 +87,7 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 	if err == nil {
 		passOn(outs, d.payloads())
 		// The work is done: a stop that comes now must not throw it away.
-		err = r.bus.Publish(context.WithoutCancel(ctx), outs...)
+		err = ours(r.bus.Publish(context.WithoutCancel(ctx), outs...))
 	}
 	if err == nil {
 		r.hints.send(r.bus.Conn(), r.p.Now(), outs)
@@ -93,7 +97,7 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 		}
 		return
 	}
-	if errors.Is(context.Cause(ctx), ErrStopped) {
+	if errors.Is(context.Cause(ctx), ErrStopped) || errors.Is(err, ErrStopped) {
 		r.retry(d, 0) // not the job's fault: another worker may have it at once
 		return
 	}
@@ -112,7 +116,7 @@ func (r *Runner) settle(ctx context.Context, d *delivery, outs []bus.Out, err er
 	}
 	if cause.Class.Retryable() && !cause.Final && d.msg.Deliveries < r.cfg.MaxDeliveries {
 		if delay := r.backoff(d.msg.Deliveries, cause.RetryAfter); !r.passedAfter(d, delay) {
-			r.notify(d, event.Life{Type: event.LifeRetrying, Error: cause, RetryMS: delay.Milliseconds()})
+			r.notify(d, event.Life{Type: event.LifeRetrying, Error: cause, RetryMS: delay.Milliseconds(), Wait: &event.Wait{Cause: event.WaitRetry, Name: r.cfg.Name}})
 			r.retry(d, delay)
 			return
 		}
@@ -194,13 +198,14 @@ func (r *Runner) failure(d *delivery, cause *event.Error) event.Result {
 	return event.Result{
 		V: event.Version, ID: d.head.ID, Tenant: d.tenant, Kind: event.KindOf(d.msg.Subject),
 		Status: event.StatusFailed, Error: cause, Receipt: receipt, FinishedAt: now.UTC(),
+		Webhook: head.Webhook, Metadata: head.Metadata,
 	}
 }
 
 func (r *Runner) deadLetter(d *delivery, cause *event.Error) bus.Out {
 	header := nats.Header{}
 	for key, values := range d.msg.Header {
-		if key != nats.MsgIdHdr {
+		if !strings.HasPrefix(key, "Nats-") { // what its sender asked of another stream would be asked of this one
 			header[key] = values
 		}
 	}
@@ -209,6 +214,7 @@ func (r *Runner) deadLetter(d *delivery, cause *event.Error) bus.Out {
 	header.Set(HeaderSubject, d.msg.Subject)
 	header.Set(HeaderDeliveries, strconv.Itoa(d.msg.Deliveries))
 	header.Set(HeaderJob, d.head.ID)
+	header.Set(HeaderCost, strconv.FormatInt(d.cost(), 10))
 	data := d.msg.Data
 	if header.Get(bus.HeaderPayload) != "" {
 		data = nil // still in the bucket
@@ -217,6 +223,15 @@ func (r *Runner) deadLetter(d *delivery, cause *event.Error) bus.Out {
 		Subject: event.DeadSubject(r.cfg.Name, d.tenant), Data: data, Header: header,
 		ID: fmt.Sprintf("%s.%d.%d.dead", d.msg.Stream, d.msg.Sequence, d.msg.Stored.UnixNano()),
 	}
+}
+
+// cost is what the job has cost so far.
+func (d *delivery) cost() int64 {
+	if d.receipt != nil {
+		return d.receipt.CostNanoUSD
+	}
+	head, _ := event.Peek(d.msg.Data)
+	return head.Receipt.CostNanoUSD
 }
 
 // oneLine keeps an error within a header: no line breaks, at most 1 KiB.
@@ -239,7 +254,7 @@ func (r *Runner) backoff(deliveries int, atLeast time.Duration) time.Duration {
 func (r *Runner) deadlinePassed(d *delivery) bool { return r.passedAfter(d, 0) }
 
 func (r *Runner) passedAfter(d *delivery, delay time.Duration) bool {
-	return !d.head.Deadline.IsZero() && !r.p.Now().Add(delay).Before(d.head.Deadline)
+	return !r.cfg.OwnDeadline && !d.head.Deadline.IsZero() && !r.p.Now().Add(delay).Before(d.head.Deadline)
 }
 
 // notify publishes an event in the life of the job; it is a view, so its loss
@@ -249,7 +264,11 @@ func (r *Runner) notify(d *delivery, life event.Life) {
 		return
 	}
 	life.Stage, life.Attempt = r.cfg.Name, d.msg.Deliveries
-	out := LifeOut(d.tenant, d.head.ID, r.p.Now(), life)
+	now := r.p.Now()
+	if life.Wait != nil && life.Wait.Until.IsZero() {
+		life.Wait.Until = now.Add(time.Duration(life.RetryMS) * time.Millisecond).UTC()
+	}
+	out := LifeOut(d.tenant, d.head.ID, now, life)
 	if err := r.bus.Conn().Publish(out.Subject, out.Data); err != nil {
 		r.p.Logger.Debug("publishing life event", "stage", r.cfg.Name, "job", d.head.ID, "error", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/stage"
@@ -114,7 +116,8 @@ func TestRetryableIsRetried(t *testing.T) {
 	submit(t, b, event.LaneBatch, job)
 	life := decode[event.Life](t, next(t, watch(t, b, bus.StreamEvents)).Data())
 	if life.Type != event.LifeRetrying || life.ID != "j1" || life.Stage != "test" || life.Attempt != 1 ||
-		life.Error == nil || life.Error.Class != event.ClassThrottled || life.RetryMS < wait.Milliseconds() {
+		life.Error == nil || life.Error.Class != event.ClassThrottled || life.RetryMS < wait.Milliseconds() ||
+		life.Wait == nil || life.Wait.Cause != event.WaitRetry || life.Wait.Name != "test" || life.Wait.Until.Before(life.At.Add(wait)) {
 		t.Errorf("got %+v with error %v", life, life.Error)
 	}
 	if gap := -next(t, times).Sub(next(t, times)); gap < wait*9/10 {
@@ -299,4 +302,28 @@ func TestDeadLetterBeforeResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCounts(t, b, 1, 1)
+}
+
+// TestDeadLetterOfAnExpectation: what the sender of a job asked of its stream is not
+// asked of that of the dead letters, which would refuse: the job would never end.
+func TestDeadLetterOfAnExpectation(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	h, _ := fails(t, 1, event.Errorf(event.ClassAuth, "wrong key"))
+	start(t, b, config(), h)
+	msg := nats.NewMsg(event.Address{Kind: event.KindGenerate, Lane: event.LaneBatch, Tenant: "acme"}.Subject())
+	msg.Data = []byte(job)
+	msg.Header.Set(nats.ExpectedStreamHdr, bus.StreamJobs)
+	msg.Header.Set(nats.MsgIdHdr, "acme.j1")
+	msg.Header.Set("Traceparent", "00-x")
+	if _, err := b.Conn().RequestMsg(msg, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if r := nextResult(t, watch(t, b, bus.StreamResults)); r.ID != "j1" || r.Status != event.StatusFailed {
+		t.Errorf("got %+v", r)
+	}
+	wantCounts(t, b, 1, 1)
+	if dead := next(t, watch(t, b, bus.StreamDead)); dead.Headers().Get("Traceparent") != "00-x" {
+		t.Errorf("headers %v", dead.Headers())
+	}
 }

@@ -27,15 +27,23 @@ type source struct {
 	stream jetstream.Stream
 	pulls  sync.WaitGroup
 
+	slots sync.WaitGroup
+
 	mu       sync.Mutex
 	wake     *sync.Cond // a message or a permit came, or the end
 	queue    fair
 	tenants  map[string]*tenant
 	active   []*tenant
+	workers  int  // goroutines: one for each slot, and for each message that is parked
 	busy     int  // slots at work
 	waiting  int  // those of them not yet admitted
 	awaiting bool // see await
 	closed   bool
+
+	parked      map[*held]context.CancelCauseFunc // see Park
+	parkedBytes int
+	resume      *sync.Cond // a slot is free for a message that was parked
+	claims      int        // messages that wait for that
 }
 
 // held is a message from receipt to the end of its handling.
@@ -45,11 +53,13 @@ type held struct {
 	tenant   *tenant
 	tokens   float64 // charged for it
 	admitted bool
+	work     context.Context //nolint:containedctx // of the slot, for the one that takes its place
 }
 
 func newSource(r *Runner, cfg Source, fail context.CancelCauseFunc) *source {
-	s := &source{r: r, cfg: cfg, fail: fail, tenants: map[string]*tenant{}, queue: fair{flows: map[*flow]struct{}{}}}
-	s.wake = sync.NewCond(&s.mu)
+	s := &source{r: r, cfg: cfg, fail: fail, tenants: map[string]*tenant{}, queue: fair{flows: map[*flow]struct{}{}},
+		parked: map[*held]context.CancelCauseFunc{}}
+	s.wake, s.resume = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
 	return s
 }
 
@@ -57,19 +67,23 @@ func newSource(r *Runner, cfg Source, fail context.CancelCauseFunc) *source {
 // goroutine: slots bound the messages in work, and their stacks, once grown, are
 // used again.
 func (s *source) run(ctx, work context.Context) {
-	var slots sync.WaitGroup
+	s.workers = s.cfg.Slots
 	for range s.cfg.Slots {
-		slots.Go(func() {
-			for h := s.next(nil); h != nil; h = s.next(h) {
-				s.r.process(context.WithValue(work, heldKey{}, h), h.msg)
-				s.r.beats.remove(h.msg)
-			}
-		})
+		s.slots.Go(func() { s.slot(work) })
 	}
 	s.discover(ctx)
 	s.close()
 	s.pulls.Wait()
-	slots.Wait()
+	s.slots.Wait()
+}
+
+// slot handles messages until the end, or until there are more slots than wanted.
+func (s *source) slot(work context.Context) {
+	for h := s.next(nil); h != nil; h = s.next(h) {
+		h.work = work
+		s.r.process(context.WithValue(work, heldKey{}, h), h.msg)
+		s.r.beats.remove(h.msg)
+	}
 }
 
 // arrived queues a message that was pulled for a tenant.
@@ -78,7 +92,7 @@ func (s *source) arrived(t *tenant, msg *bus.Message) {
 	h := &held{msg: msg, src: s, tenant: t, tokens: estimate(msg)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || t.gone && t.blocked {
 		s.handBack(h)
 		return
 	}
@@ -87,6 +101,7 @@ func (s *source) arrived(t *tenant, msg *bus.Message) {
 		t.active, s.active = true, append(s.active, t)
 	}
 	s.queue.push(&t.flow, h, msg.Pending > 0)
+	s.fit(t)
 	s.balance()
 	s.wake.Signal()
 }
@@ -99,6 +114,13 @@ func (s *source) next(done *held) *held {
 	if done != nil {
 		s.busy--
 		done.tenant.working--
+		s.fit(done.tenant)
+		s.resume.Signal()
+		if s.workers-len(s.parked) > s.cfg.Slots {
+			s.workers--
+			s.wake.Signal() // another one is there for the next message
+			return nil
+		}
 	}
 	for !s.closed {
 		if h := s.take(); h != nil {
@@ -112,7 +134,7 @@ func (s *source) next(done *held) *held {
 
 // take gives a free slot the message that is next in the queue, if it is there.
 func (s *source) take() *held {
-	if s.free() == 0 {
+	if s.free() <= 0 {
 		return nil
 	}
 	h := s.queue.pop(time.Now())
@@ -123,6 +145,7 @@ func (s *source) take() *held {
 	s.busy++
 	s.waiting++
 	h.tenant.working++
+	s.fit(h.tenant)
 	s.balance() // before Done, so that no slot is seen free twice
 	h.tenant.puller.Done()
 	if s.queue.inHand > 0 {
@@ -134,7 +157,7 @@ func (s *source) take() *held {
 // await has a slot look again soon when the queue has messages in hand, but not
 // the one whose turn it is.
 func (s *source) await() {
-	if s.queue.inHand == 0 || s.awaiting {
+	if s.queue.inHand == 0 || s.awaiting || s.queue.first() == nil {
 		return
 	}
 	s.awaiting = true
@@ -148,7 +171,7 @@ func (s *source) await() {
 
 // free is how many more messages may be taken.
 func (s *source) free() int {
-	free := s.cfg.Slots - s.busy
+	free := s.cfg.Slots - s.busy - s.claims
 	if s.cfg.Waiting > 0 {
 		free = min(free, s.cfg.Waiting-s.waiting)
 	}
@@ -161,7 +184,7 @@ func (s *source) balance() {
 	if len(s.active) == 0 {
 		return
 	}
-	ahead := s.free() / len(s.active)
+	ahead := max(0, s.free()) / len(s.active)
 	if len(s.active) > 1 {
 		ahead = max(1, ahead)
 	}
@@ -178,7 +201,11 @@ func (s *source) close() {
 	for _, h := range s.queue.drain() {
 		s.handBack(h)
 	}
+	for _, cancel := range s.parked {
+		cancel(ErrStopped)
+	}
 	s.wake.Broadcast()
+	s.resume.Broadcast()
 }
 
 func (s *source) handBack(h *held) {

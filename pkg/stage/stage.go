@@ -49,6 +49,10 @@ type Source struct {
 	// 32 slots and 8 waiting, 8 handlers at most wait for a budget, and what they
 	// don't hold stays in the queue for other workers.
 	Waiting int
+	// Window is how many of a tenant's messages this process may have in work while
+	// some are parked, see Park: at that many, no more of them are taken. It is for
+	// handlers that park; 0 is no bound.
+	Window int
 }
 
 // Config says how a stage runs.
@@ -67,11 +71,18 @@ type Config struct {
 	// Paused reports tenants whose messages are to stay in the stream for now; nil
 	// pauses nobody.
 	Paused func(tenant string) bool
+	// OwnDeadline leaves a job's deadline to the handler: a message is neither refused
+	// nor broken off when it has passed.
+	OwnDeadline bool
 	// Timeout bounds one handling of one message.
 	Timeout time.Duration
 	// MaxDeliveries is how often a message may be delivered, crashes included,
 	// before it is given up.
 	MaxDeliveries int
+	// PoisonAfter is how often a message may be delivered before it is given up because
+	// it had no end; 0 is MaxDeliveries. A stage whose messages wait in its workers'
+	// hands needs more: each stop of a worker hands them back.
+	PoisonAfter int
 	// BackoffBase is the mean delay before the first retry; it doubles with
 	// each delivery up to BackoffCap.
 	BackoffBase, BackoffCap time.Duration
@@ -87,6 +98,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.MaxDeliveries == 0 {
 		c.MaxDeliveries = 8
+	}
+	if c.PoisonAfter == 0 {
+		c.PoisonAfter = c.MaxDeliveries
 	}
 	if c.BackoffBase == 0 {
 		c.BackoffBase = 500 * time.Millisecond
@@ -111,6 +125,9 @@ func (c Config) Validate() error {
 	for _, s := range c.Sources {
 		if s.Slots < 1 {
 			return fmt.Errorf("stage %s: Slots of %s: got %d, want at least 1", c.Name, s.Consumer.Durable, s.Slots)
+		}
+		if s.Window < 0 {
+			return fmt.Errorf("stage %s: Window of %s: got %d, want 0 or more", c.Name, s.Consumer.Durable, s.Window)
 		}
 		if s.Waiting < 0 {
 			return fmt.Errorf("stage %s: Waiting of %s: got %d, want 0 for no bound, or more", c.Name, s.Consumer.Durable, s.Waiting)

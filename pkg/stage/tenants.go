@@ -41,19 +41,20 @@ const (
 type tenant struct {
 	flow
 
-	name    string
-	puller  *bus.Puller
-	stop    context.CancelFunc
-	ahead   int // slots of the puller
-	working int // messages in work
-	active  bool
-	paused  bool // its messages stay in the stream
-	opened  time.Time
-	arrived time.Time // when its last message did
+	name        string
+	puller      *bus.Puller
+	stop        context.CancelFunc
+	ahead       int // slots of the puller
+	working     int // messages in work
+	active      bool
+	paused      bool // its messages stay in the stream
+	parkedBytes int
+	opened      time.Time
+	arrived     time.Time // when its last message did
 }
 
 func (t *tenant) setAhead(n int) {
-	if t.paused {
+	if t.paused || t.blocked {
 		n = 0
 	}
 	if n != t.ahead {
@@ -78,6 +79,10 @@ func (s *source) open(ctx context.Context) error {
 // runner when the connection is closed for good.
 func (s *source) discover(ctx context.Context) {
 	hinted, err := s.r.bus.Conn().Subscribe(hintSubject(s.cfg.Consumer.Filter), func(msg *nats.Msg) {
+		if msg.Reply != "" { // see Listening
+			msg.Respond(nil) //nolint:errcheck // who asks takes silence for an answer, too
+			return
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.pull(ctx, event.TenantOf(msg.Subject))
@@ -172,6 +177,7 @@ func (s *source) rest(t *tenant, now time.Time) {
 	if t.active && t.working == 0 && !t.more {
 		t.active = false
 		s.active = slices.DeleteFunc(s.active, func(other *tenant) bool { return other == t })
+		s.queue.block(&t.flow, false) // nobody looks at it until its next message
 		t.setAhead(1)
 	}
 }
@@ -257,6 +263,11 @@ func (s *source) drop(t *tenant) {
 	delete(s.tenants, t.name)
 	s.active = slices.DeleteFunc(s.active, func(other *tenant) bool { return other == t })
 	t.active = true // what still arrives must not make it active again
+	if t.blocked {  // its turn would never come
+		for _, h := range s.queue.discard(&t.flow) {
+			s.handBack(h)
+		}
+	}
 	s.queue.remove(&t.flow)
 	s.r.metrics.tenants.Dec()
 }

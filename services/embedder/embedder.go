@@ -1,6 +1,6 @@
 // Package embedder turns chunks into vectors and stores them. It fills the
-// provider's batches across documents, and answers the router's requests for
-// query vectors.
+// provider's batches across documents, answers the router's requests for query
+// vectors, and does embed jobs.
 package embedder
 
 import (
@@ -38,6 +38,7 @@ type Service struct {
 	queries *rpc.Queries
 	reranks *rpc.Rerankers
 	runner  *stage.Runner // of chunks
+	texts   *stage.Runner // of embed jobs
 	checks  *stage.Runner // of verify and reindex jobs
 	ready   chan struct{}
 }
@@ -85,6 +86,9 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	if s.runner, err = stage.New(runner, b, stage.HandlerFunc(s.index), p); err != nil {
 		return nil, err
 	}
+	if s.texts, err = s.textRunner(); err != nil {
+		return nil, err
+	}
 	checks := cfg.Stage("verifier", func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.JobConsumer("embedder-verify", event.KindVerify, lane, fleet)
 	})
@@ -109,8 +113,7 @@ func (s *Service) maintain(ctx context.Context, in *bus.Message) ([]bus.Out, err
 
 // maintained completes the result of a job that did well.
 func (s *Service) maintained(in *bus.Message, received time.Time, result event.Result) ([]bus.Out, error) {
-	now := s.p.Now().UTC()
-	result.V, result.Status, result.FinishedAt = event.Version, event.StatusOK, now
+	now := result.FinishedAt
 	result.Receipt = event.Receipt{WaitingMS: event.Milliseconds(received.Sub(in.Stored)), TotalMS: event.Milliseconds(now.Sub(in.Stored))}
 	out, err := stage.ResultOut(result)
 	return []bus.Out{out}, err
@@ -159,7 +162,7 @@ func (w *work) Run(ctx context.Context) error {
 		context.AfterFunc(ctx, stop)
 	}
 	members := []lifecycle.Member{
-		{Name: "chunks", Service: s.runner}, {Name: "checks", Service: s.checks}, {Name: "migrator", Service: newMigrator(s)}}
+		{Name: "chunks", Service: s.runner}, {Name: "texts", Service: s.texts}, {Name: "checks", Service: s.checks}, {Name: "migrator", Service: newMigrator(s)}}
 	return lifecycle.Run(ctx, func(on bool) {
 		if on {
 			close(w.ready)

@@ -23,13 +23,15 @@ type rig struct {
 	rows  *manifest.Rows
 	cfg   Config
 	ahead time.Duration // of the embedder's clock
+	// catalog of the embedder, in YAML
+	catalog string
 }
 
 func setup(t *testing.T) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
 	k := stagetest.New(t)
-	return &rig{Kit: k, store: &memory{}, rows: manifest.NewRows(k.Bus), cfg: cfg}
+	return &rig{Kit: k, store: &memory{}, rows: manifest.NewRows(k.Bus), cfg: cfg, catalog: text}
 }
 
 // text is the catalog of the tests.
@@ -57,7 +59,7 @@ func (endpoint) Close() {}
 func (r *rig) service(e llm.Embedder) *Service {
 	r.T.Helper()
 	now := func() time.Time { return time.Now().Add(r.ahead) }
-	c, err := catalog.Parse([]byte(text), time.Now())
+	c, err := catalog.Parse([]byte(r.catalog), time.Now())
 	if err != nil {
 		r.T.Fatal(err)
 	}

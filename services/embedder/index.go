@@ -234,7 +234,7 @@ func (s *Service) call(d *delivery, model string) guard.Call {
 	return guard.Call{
 		Tenant: d.Tenant, Job: d.ID, Step: fmt.Sprintf("embed-%d-%s", d.Batch, model), Epoch: d.in.Epoch(), Lane: d.Lane, Model: model,
 		Attempts: guard.DefaultAttempts,
-		OnWait:   func(w guard.Wait) { tell(w.Reason, w.Until) },
+		OnWait:   func(w guard.Wait) { tell(w.Reason, w.Event()) },
 	}
 }
 

@@ -27,6 +27,9 @@ func (s *Service) reindex(ctx context.Context, in *bus.Message) ([]bus.Out, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := s.permits(&job.Envelope, job.Collection); err != nil {
+		return nil, err
+	}
 	job.ID = in.JobID(job.ID)
 	var done event.Reindexed
 	for e, err := range s.rows.All(ctx, vector.Scope{Tenant: job.Tenant, Collection: job.Collection}) {
@@ -43,7 +46,9 @@ func (s *Service) reindex(ctx context.Context, in *bus.Message) ([]bus.Out, erro
 	if job.Document != "" && done.Documents+len(done.Incomplete) == 0 {
 		return nil, event.Invalid("document", "see weir docs ls", "collection %q has no document %q", job.Collection, job.Document)
 	}
-	return s.maintained(in, received, event.Result{ID: job.ID, Tenant: job.Tenant, Kind: event.KindReindex, Reindexed: &done})
+	end := job.ResultOf(event.KindReindex, s.p.Now())
+	end.Reindexed = &done
+	return s.maintained(in, received, end)
 }
 
 func (s *Service) reindexOne(ctx context.Context, job *event.ReindexJob, e manifest.Entry, done *event.Reindexed) error {

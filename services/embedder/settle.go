@@ -129,9 +129,8 @@ func (s *Service) end(d *delivery, row *manifest.Row, outcome event.Outcome) ([]
 	}
 	now := s.p.Now().UTC()
 	receipt.TotalMS = event.Milliseconds(now.Sub(d.SubmittedAt))
-	result, err := stage.ResultOut(event.Result{
-		V: event.Version, ID: d.ID, Tenant: d.Tenant, Kind: d.Kind, Status: event.StatusOK,
-		Ingested: row.Ingested(d.Collection, d.Document.ID, d.DocumentVersion, outcome), Receipt: receipt, FinishedAt: now,
-	})
+	end := d.ResultOf(d.Kind, now)
+	end.Ingested, end.Receipt = row.Ingested(d.Collection, d.Document.ID, d.DocumentVersion, outcome), receipt
+	result, err := stage.ResultOut(end)
 	return append(d.lines, result), err
 }

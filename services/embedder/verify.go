@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/stage"
@@ -32,6 +33,9 @@ func (s *Service) verify(ctx context.Context, in *bus.Message) ([]bus.Out, error
 	if err != nil {
 		return nil, err
 	}
+	if err := s.permits(&job.Envelope, job.Collection); err != nil {
+		return nil, err
+	}
 	job.ID, job.SubmittedAt = in.JobID(job.ID), in.Stored.UTC()
 	c := &check{s: s, job: &job, scope: vector.Scope{Tenant: job.Tenant, Collection: job.Collection}}
 	places, err := s.written(ctx)
@@ -44,7 +48,15 @@ func (s *Service) verify(ctx context.Context, in *bus.Message) ([]bus.Out, error
 		}
 	}
 	c.found.Fixed = job.Fix
-	return s.maintained(in, received, event.Result{ID: job.ID, Tenant: job.Tenant, Kind: event.KindVerify, Verified: &c.found})
+	end := job.ResultOf(event.KindVerify, s.p.Now())
+	end.Verified = &c.found
+	return s.maintained(in, received, end)
+}
+
+// permits reports whether a tenant may use a collection and lane: jobs come from
+// NATS, too, where nobody has looked.
+func (s *Service) permits(job *event.Envelope, collection string) error {
+	return s.catalog.Current().Permits(job.Tenant, catalog.Use{Lane: job.Lane, Collection: collection})
 }
 
 // check is one comparison.

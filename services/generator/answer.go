@@ -59,7 +59,7 @@ func (a *attempt) answered() int {
 
 // ask makes the call for an answer and judges it.
 func (a *attempt) ask(ctx context.Context, g *gate.Gate, purpose string, messages []event.Message) (*event.Judged, error) {
-	req := llm.ChatRequest{Messages: messages, MaxTokens: a.task.MaxTokens, Temperature: a.task.Temperature, OnDelta: a.tokens.delta}
+	req := llm.ChatRequest{Messages: messages, MaxTokens: a.task.MaxTokens, Temperature: a.task.Temperature, Tooling: a.task.Tooling, OnDelta: a.tokens.delta}
 	if gates := a.task.Gates; gates != nil {
 		req.Logprobs = gates.Logprobs
 		if s := g.Schema(); s != nil {
@@ -141,7 +141,7 @@ func (a *attempt) guarded(ctx context.Context, c call) guard.Call {
 		Fallback: task.Fallback || c.model != a.model, Attempts: max(1, a.left()), CostNanoUSD: money,
 		Admitted: func() { stage.Admitted(ctx) },
 		Starts:   c.starts,
-		OnWait:   func(w guard.Wait) { tell(w.Reason, w.Until) },
+		OnWait:   func(w guard.Wait) { tell(w.Reason, w.Event()) },
 	}
 }
 
@@ -171,7 +171,7 @@ func (a *attempt) buy(ctx context.Context, g *gate.Gate, judged *event.Judged) e
 func (a *attempt) signal(ctx context.Context, of event.PaidSignal, judged *event.Judged) (value float64, known bool, err error) {
 	req := func(i int) llm.ChatRequest {
 		seed, warm := int64(i+1), sampleTemperature
-		return llm.ChatRequest{Messages: a.task.Messages, MaxTokens: a.task.MaxTokens, Temperature: &warm, Seed: &seed}
+		return llm.ChatRequest{Messages: a.task.Messages, MaxTokens: a.task.MaxTokens, Temperature: &warm, Seed: &seed, Tooling: a.task.Tooling}
 	}
 	k, read := max(of.K, 1), func(text string) float64 {
 		if cascade.SameAnswer(judged.Answer.Text, text) {

@@ -93,10 +93,9 @@ func (a *attempt) accepted(ctx context.Context, judged *event.Judged) ([]bus.Out
 		return nil, err
 	}
 	a.keep(ctx, judged)
-	result, err := stage.ResultOut(event.Result{
-		V: event.Version, ID: task.ID, Tenant: task.Tenant, Kind: event.KindGenerate, Status: event.StatusOK,
-		Answer: &judged.Answer, Receipt: task.Receipt, FinishedAt: ended.UTC(),
-	})
+	end := task.ResultOf(event.KindGenerate, ended)
+	end.Answer, end.Receipt = &judged.Answer, task.Receipt
+	result, err := stage.ResultOut(end)
 	if err != nil {
 		return nil, err
 	}

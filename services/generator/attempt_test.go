@@ -36,10 +36,10 @@ func TestDeltasAreJoined(t *testing.T) {
 	task := ask("q1")
 	task.Stream = true
 	r.publish(task)
-	token := func(text string) event.Token {
-		return event.Token{V: 1, ID: "q1", Type: event.TokenDelta, Epoch: 257<<event.EpochBits + 1, Text: text}
+	token := func(offset int, text string) event.Token {
+		return event.Token{V: 1, ID: "q1", Type: event.TokenDelta, Epoch: 257<<event.EpochBits + 1, Offset: offset, Text: text}
 	}
-	want := []event.Token{token("a"), token("bcd"), token("ef"), {V: 1, ID: "q1", Type: event.TokenDone, Epoch: 257<<event.EpochBits + 1}}
+	want := []event.Token{token(0, "a"), token(1, "bcd"), token(4, "ef"), {V: 1, ID: "q1", Type: event.TokenDone, Epoch: 257<<event.EpochBits + 1, Offset: 6}}
 	if got := r.stream(); !reflect.DeepEqual(got, want) {
 		t.Errorf("tokens\n got %+v\nwant %+v", got, want)
 	}

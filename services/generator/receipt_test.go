@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestRequest(t *testing.T) {
 	if len(calls) != 2 {
 		t.Fatalf("%d calls, want 2", len(calls))
 	}
-	if c := calls[0]; c.MaxTokens != 1024 || c.Temperature != nil || c.Model != "sim-small" || len(c.Messages) != 1 || c.Messages[0] != task.Messages[0] {
+	if c := calls[0]; c.MaxTokens != 1024 || c.Temperature != nil || c.Model != "sim-small" || len(c.Messages) != 1 || !reflect.DeepEqual(c.Messages[0], task.Messages[0]) {
 		t.Errorf("request %+v, want the provider's model, the messages, 1024 tokens and no temperature", c)
 	}
 	if c := calls[1]; c.MaxTokens != 5 || c.Temperature == nil || *c.Temperature != 0 {

@@ -19,7 +19,7 @@ import (
 // and, of a share of them, the comparison with another model's.
 func (a *attempt) lessons(judged *event.Judged) ([]bus.Out, error) {
 	task := &a.task
-	if task.Task == "" {
+	if task.Task == "" || len(judged.Answer.ToolCalls) > 0 { // a call is no answer to compare
 		return nil, nil
 	}
 	observed, err := cascade.Observe(task, judged, a.s.p.Now())

@@ -84,7 +84,7 @@ func (t *tokenStream) done() []bus.Out {
 
 func (t *tokenStream) out(kind, text string) (bus.Out, error) {
 	out, err := stage.JSONOut(event.TokenSubject(t.task.Tenant, t.task.ID), "",
-		event.Token{V: event.Version, ID: t.task.ID, Type: kind, Epoch: t.epoch, Text: text})
+		event.Token{V: event.Version, ID: t.task.ID, Type: kind, Epoch: t.epoch, Offset: len(t.shown) - len(t.pending), Text: text})
 	out.View = true
 	return out, err
 }

@@ -41,9 +41,8 @@ func (s *Service) step(w *work, name string, batch event.ChunkBatch) (bus.Out, e
 func (s *Service) result(w *work, row *manifest.Row, outcome event.Outcome) ([]bus.Out, error) {
 	now := s.p.Now().UTC()
 	w.receipt.TotalMS = event.Milliseconds(now.Sub(w.SubmittedAt))
-	out, err := stage.ResultOut(event.Result{
-		V: event.Version, ID: w.ID, Tenant: w.Tenant, Kind: w.kind, Status: event.StatusOK,
-		Ingested: row.Ingested(w.collection, w.document.ID, w.version, outcome), Receipt: w.receipt, FinishedAt: now,
-	})
+	end := w.ResultOf(w.kind, now)
+	end.Ingested, end.Receipt = row.Ingested(w.collection, w.document.ID, w.version, outcome), w.receipt
+	out, err := stage.ResultOut(end)
 	return []bus.Out{out}, err
 }

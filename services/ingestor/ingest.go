@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/manifest"
 	"github.com/weir-dev/weir/pkg/vector"
@@ -43,7 +44,19 @@ func (s *Service) ingest(ctx context.Context, in *bus.Message) ([]bus.Out, error
 	if err != nil {
 		return nil, err
 	}
+	if err := s.permits(&job.Envelope, job.Collection); err != nil {
+		return nil, err
+	}
 	return s.begin(ctx, s.newWork(in, job.Envelope, event.KindIngest, job.Collection, job.Document))
+}
+
+// permits reports whether a tenant may use a collection and lane: jobs come from
+// NATS, too, where nobody has looked.
+func (s *Service) permits(job *event.Envelope, collection string) error {
+	if s.ports.Catalog == nil {
+		return nil
+	}
+	return s.ports.Catalog.Current().Permits(job.Tenant, catalog.Use{Lane: job.Lane, Collection: collection})
 }
 
 // begin compares the version with the current one, and goes on with its content
@@ -142,6 +155,9 @@ func (s *Service) config(w *work) string {
 func (s *Service) remove(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 	job, err := event.DecodeDeleteJob(in.Subject, in.Data)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.permits(&job.Envelope, job.Collection); err != nil {
 		return nil, err
 	}
 	w := s.newWork(in, job.Envelope, event.KindDelete, job.Collection, event.Document{ID: job.Document, Version: job.Version})

@@ -45,6 +45,7 @@ func (s *Service) shadow(w *way, msg *event.RouteTask, model string) (bus.Out, e
 	task := msg.Task
 	task.ID = fmt.Sprintf("shadow-%x", sha256.Sum256([]byte(task.Tenant+"."+task.ID+"."+model)))[:48]
 	task.Lane, task.Deadline, task.Model, task.Hop = event.LaneBatch, time.Time{}, model, 0
+	task.Webhook, task.Metadata, task.NotBefore = "", nil, time.Time{}
 	task.Shadow = &event.Shadow{Of: *msg.Judged, Audit: msg.Task.Compare.Audit, Rate: msg.Task.Compare.Rate}
 	task.Stream, task.Hold, task.Alone, task.Fallback = false, false, false, false
 	task.Prior, task.Tried, task.Compare, task.Cache, task.Receipt = nil, nil, nil, nil, event.Receipt{}

@@ -33,6 +33,13 @@ type Config struct {
 	// RetrieveTimeout bounds the search, and the silence of the embedder: one that
 	// waits for its provider's limits says so.
 	RetrieveTimeout time.Duration `split_words:"true"`
+	// InteractiveDepth and BatchDepth are how many tasks of a model and tenant may
+	// wait for its generators; the jobs over that wait for their turn here.
+	InteractiveDepth int `split_words:"true"`
+	BatchDepth       int `split_words:"true"`
+	// Window is how many jobs of a tenant and lane wait here; those over that are
+	// left to the intake, unseen.
+	Window int `split_words:"true"`
 	// Workers says how many jobs this process has in work.
 	stage.Workers
 }
@@ -42,6 +49,7 @@ func DefaultConfig() Config {
 	return Config{
 		Model: "small", EmbeddingModel: "embed", QdrantAddr: "127.0.0.1:6334",
 		TopK: 8, ContextTokens: 4096, AbstainBelow: -1, RetrieveTimeout: 10 * time.Second,
+		InteractiveDepth: 64, BatchDepth: 256, Window: 256,
 		Workers: stage.DefaultWorkers(64),
 	}
 }
@@ -57,7 +65,10 @@ func (c Config) Validate() error {
 	}
 	if err := config.Positive(prefix,
 		config.Int{Name: "TOP_K", Value: c.TopK},
-		config.Int{Name: "CONTEXT_TOKENS", Value: c.ContextTokens}); err != nil {
+		config.Int{Name: "CONTEXT_TOKENS", Value: c.ContextTokens},
+		config.Int{Name: "INTERACTIVE_DEPTH", Value: c.InteractiveDepth},
+		config.Int{Name: "BATCH_DEPTH", Value: c.BatchDepth},
+		config.Int{Name: "WINDOW", Value: c.Window}); err != nil {
 		return err
 	}
 	if err := c.Workers.Validate(prefix); err != nil {

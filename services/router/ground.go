@@ -10,7 +10,6 @@ import (
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/rerank"
-	"github.com/weir-dev/weir/pkg/stage"
 	"github.com/weir-dev/weir/pkg/vector"
 )
 
@@ -102,12 +101,11 @@ func (s *Service) room(w *way, job *event.GenerateJob, task *event.GenerateTask)
 const unknown = "I don't know."
 
 // abstained ends a job without asking a model.
-func (s *Service) abstained(ctx context.Context, in *bus.Message, task *event.GenerateTask) ([]bus.Out, error) {
+func (s *Service) abstained(in *bus.Message, task *event.GenerateTask) ([]bus.Out, error) {
 	if !s.fits(task, unknown) { // there is no prose where JSON is wanted
 		err := event.Errorf(event.ClassRejected, "no model was asked: the passages found cover %.0f %% of the question", 100*task.Receipt.Retrieval.Coverage)
 		err.Field, err.Hint = "rag.abstain", "set it to 0 to have a model asked in any case, or ingest documents that answer the question"
-		return nil, stage.WithReceipt(s.charge(ctx, in, task, err), task.Receipt)
+		return nil, err
 	}
-	outs, err := s.ended(in, task, event.Answer{Text: unknown, FinishReason: event.FinishAbstained})
-	return append(s.queryLines(in, task), outs...), err
+	return s.ended(in, task, event.Answer{Text: unknown, FinishReason: event.FinishAbstained})
 }

@@ -128,7 +128,7 @@ collections:
 var standIn = strings.Replace(text, "id: embed,", "id: embed, stand_in: true,", 1)
 
 // models makes a catalog.
-func models(t *testing.T, text string) *catalog.Watcher {
+func models(t testing.TB, text string) *catalog.Watcher {
 	t.Helper()
 	c, err := catalog.Parse([]byte(text), time.Now())
 	if err != nil {
@@ -156,6 +156,7 @@ func setup(t *testing.T, store *fakeStore, change ...func(*Config)) *rig {
 func setupWith(t *testing.T, text string, store *fakeStore, change ...func(*Config)) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
+	cfg.InteractiveDepth, cfg.BatchDepth = 10_000, 10_000 // there are no generators
 	for _, f := range change {
 		f(&cfg)
 	}

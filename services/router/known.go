@@ -43,7 +43,7 @@ func (s *Service) known(ctx context.Context, w *way, in *bus.Message, job *event
 		return outs, true, err
 	}
 	var q *cache.Question
-	if p.Semantic && s.similar != nil {
+	if p.Semantic && s.similar != nil && onlyAsks(job) {
 		q = s.asked(ctx, w, job, task, req)
 		if entry, similarity := s.semanticHit(ctx, w, task, q); entry != nil {
 			outs, err := s.hit(in, task, entry, event.CacheHit{Kind: hitSemantic, Similarity: similarity})
@@ -62,6 +62,12 @@ func (s *Service) known(ctx context.Context, w *way, in *bus.Message, job *event
 	return nil, false, nil
 }
 
+// onlyAsks says that a job is a question and no step of a longer work: what it ends
+// with is what the user said, and it may be put in other words.
+func onlyAsks(job *event.GenerateJob) bool {
+	return !job.HasTools() && job.Messages[len(job.Messages)-1].Role == "user"
+}
+
 func (s *Service) cacheTrouble(ctx context.Context, task *event.GenerateTask, err error) {
 	if err != nil {
 		s.p.Logger.WarnContext(ctx, "the cache is passed over", "job", task.ID, "error", err)
@@ -73,6 +79,7 @@ func (w *way) request(job *event.GenerateJob, task *event.GenerateTask) cache.Re
 	r := cache.Request{
 		Tenant: task.Tenant, Task: w.task, Policy: w.routing.Policy + "/" + w.routing.Table, Catalog: w.catalog.Revision,
 		Messages: task.Messages, MaxTokens: task.MaxTokens, Temperature: task.Temperature, RAG: job.RAG,
+		Tooling: task.Tooling,
 	}
 	if g := task.Gates; g != nil {
 		r.Schema = g.Schema
@@ -161,6 +168,7 @@ func (s *Service) fly(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 	if err != nil {
 		return nil, stage.WithReceipt(err, task.Receipt)
 	}
+	tell := stage.TellWaiting(s.bus, task.Envelope, "router", s.p.Now)
 	for {
 		entry, err := s.cache.Get(ctx, task.Tenant, task.Cache.Key)
 		s.cacheTrouble(ctx, &task, err)
@@ -174,6 +182,7 @@ func (s *Service) fly(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
 			s.dropCache(ctx, w, &task)
 			return s.start(ctx, w, in, &task)
 		}
+		tell("job "+leader+" asks the same and is being answered", event.Wait{Cause: event.WaitFlight, Name: leader})
 		looking, cancel := context.WithTimeout(ctx, flightLook)
 		_, _, err = s.cache.Await(looking, task.Tenant, task.Cache.Flight)
 		over := looking.Err() != nil

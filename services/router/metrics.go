@@ -14,6 +14,8 @@ type metrics struct {
 	unaudited prometheus.Counter
 	reverts   *prometheus.CounterVec
 	labels    *prometheus.CounterVec
+	waiting   *prometheus.GaugeVec
+	turn      *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -41,7 +43,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.labels = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_router_labels_total", Help: "What became known of answers, by its source (audit, agreement, feedback) and whether they were right.",
 	}, []string{"task", "source", "right"})
-	reg.MustRegister(m.retrieval, m.fallbacks, m.escalated, m.hits, m.unaudited, m.reverts, m.labels)
+	m.waiting = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_router_waiting", Help: "Jobs that this process has and that wait for their turn at a model, by lane.",
+	}, []string{"lane"})
+	m.turn = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "weir_router_turn_seconds", Help: "Time that jobs waited for their turn, of those that had to.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 4, 12), // 1 ms to 70 min
+	}, []string{"lane"})
+	reg.MustRegister(m.waiting, m.turn, m.retrieval, m.fallbacks, m.escalated, m.hits, m.unaudited, m.reverts, m.labels)
 	return m
 }
 

@@ -19,7 +19,6 @@ import (
 // plan turns a job into a task for the generator of a model, or ends it with an
 // answer that is known.
 func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) {
-	received := s.p.Now()
 	job, err := event.DecodeGenerateJob(in.Subject, in.Data)
 	if err != nil {
 		return nil, err
@@ -28,29 +27,62 @@ func (s *Service) plan(ctx context.Context, in *bus.Message) ([]bus.Out, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := w.permits(&job); err != nil {
+		return nil, err
+	}
 	task, err := s.taskOf(w, &job)
 	if err != nil {
 		return nil, err
 	}
 	task.ID, task.SubmittedAt = in.JobID(job.ID), in.Stored.UTC()
-	task.Receipt.WaitingMS = event.Milliseconds(received.Sub(in.Stored))
-	if job.RAG != nil {
-		enough, err := s.ground(ctx, w, &job, task)
-		if err != nil {
-			return nil, stage.WithReceipt(s.charge(ctx, in, task, err), task.Receipt)
-		}
-		retrieved := s.p.Now().Sub(received)
-		task.Receipt.RetrievingMS = event.Milliseconds(retrieved)
-		s.metrics.retrieval.Observe(retrieved.Seconds())
-		if !enough {
-			return s.abstained(ctx, in, task)
-		}
-	}
-	outs, err := s.begin(ctx, w, in, &job, task)
+	task.Receipt.Asked = s.askedFor(w, &job, task)
+	outs, err := s.turned(ctx, w, in, &job, task)
 	if err != nil {
 		return nil, stage.WithReceipt(s.charge(ctx, in, task, err), task.Receipt)
 	}
 	return append(s.queryLines(in, task), outs...), nil
+}
+
+// turned has a job answered when its turn has come; what is known already waits for
+// nobody, unless it depends on sources, which are to be fresh.
+func (s *Service) turned(ctx context.Context, w *way, in *bus.Message, job *event.GenerateJob, task *event.GenerateTask) ([]bus.Out, error) {
+	waited := func() { task.Receipt.WaitingMS = event.Milliseconds(s.p.Now().Sub(in.Stored)) }
+	waited()
+	if job.RAG == nil {
+		if outs, done, err := s.known(ctx, w, in, job, task); err != nil || done {
+			return outs, err
+		}
+	}
+	sent, err := s.admission.turn(ctx, s.nextModel(w, task), in, task.Envelope)
+	if err != nil {
+		s.land(ctx, task)
+		return nil, err
+	}
+	defer sent()
+	waited()
+	if job.RAG == nil {
+		return s.start(ctx, w, in, task)
+	}
+	return s.grounded(ctx, w, in, job, task)
+}
+
+// grounded has a job answered from the sources that are found for it.
+func (s *Service) grounded(ctx context.Context, w *way, in *bus.Message, job *event.GenerateJob, task *event.GenerateTask) ([]bus.Out, error) {
+	began := s.p.Now()
+	enough, err := s.ground(ctx, w, job, task)
+	if err != nil {
+		return nil, err
+	}
+	retrieved := s.p.Now().Sub(began)
+	task.Receipt.RetrievingMS = event.Milliseconds(retrieved)
+	s.metrics.retrieval.Observe(retrieved.Seconds())
+	if !enough {
+		return s.abstained(in, task)
+	}
+	if outs, done, err := s.known(ctx, w, in, job, task); err != nil || done {
+		return outs, err
+	}
+	return s.start(ctx, w, in, task)
 }
 
 // taskOf is the job as a task, without a model. What the job wants of its answer's
@@ -59,7 +91,10 @@ func (s *Service) taskOf(w *way, job *event.GenerateJob) (*event.GenerateTask, e
 	task := &event.GenerateTask{
 		Envelope: job.Envelope, Messages: job.Messages, MaxTokens: job.MaxTokens, Temperature: job.Temperature, Stream: job.Stream,
 		MaxAttempts: job.MaxAttempts, MaxCostNanoUSD: job.MaxCostNanoUSD,
-		Named: w.named, Task: w.task, Question: lastQuestion(job.Messages), Compare: w.compare,
+		Named: w.named, Task: w.task, Question: lastQuestion(job.Messages), Compare: w.compare, Tooling: job.Tooling,
+	}
+	if err := w.fitTools(task); err != nil {
+		return nil, err
 	}
 	if w.routing != nil {
 		routing := *w.routing
@@ -96,13 +131,15 @@ func lastQuestion(messages []event.Message) string {
 	return messages[len(messages)-1].Content
 }
 
-// begin ends the job with a known answer, waits for that of an identical one, or
-// sends it to a model.
-func (s *Service) begin(ctx context.Context, w *way, in *bus.Message, job *event.GenerateJob, task *event.GenerateTask) ([]bus.Out, error) {
-	if outs, done, err := s.known(ctx, w, in, job, task); err != nil || done {
-		return outs, err
+// nextModel is the model that a task is about to be sent to, as far as can be told
+// before its prompt is made.
+func (s *Service) nextModel(w *way, task *event.GenerateTask) string {
+	for _, t := range w.tiers {
+		if reason, _ := s.blocked(w, t.model, task); reason == "" {
+			return t.model
+		}
 	}
-	return s.start(ctx, w, in, task)
+	return w.tiers[0].model
 }
 
 // start sends a task to its first model, or first two.
@@ -136,7 +173,7 @@ func (s *Service) first(w *way, task *event.GenerateTask, d cascade.Decision) ([
 // skipFirst passes over the first tier when the question alone says that its answer
 // would hardly be accepted.
 func (s *Service) skipFirst(w *way, task *event.GenerateTask) {
-	if w.skip == nil || len(w.tiers) < 2 {
+	if w.skip == nil || len(w.tiers) < 2 || task.HasTools() {
 		return
 	}
 	if w.skip.Calibration.P(cascade.Evidence{Task: w.task, Question: task.Question}) > w.skip.Above {

@@ -114,7 +114,7 @@ func TestWrongJobsNameTheField(t *testing.T) {
 	r := setup(t, &fakeStore{})
 	for i, tc := range []struct{ body, field string }{
 		{`"messages":[]`, "messages"},
-		{`"messages":[{"role":"tool","content":"x"}]`, "messages[0].role"},
+		{`"messages":[{"role":"robot","content":"x"}]`, "messages[0].role"},
 		{`"messages":[{"role":"user","content":" "}]`, "messages[0].content"},
 		{`"messages":[{"role":"user","content":"x"}],"rag":{"collection":"a b"}`, "rag.collection"},
 		{`"messages":[{"role":"user","content":"x"}],"rag":{"collection":"a","top_k":101}`, "rag.top_k"},

@@ -37,6 +37,12 @@ tasks:
 // withPolicies runs a router with the policies.
 func withPolicies(t *testing.T) *rig {
 	t.Helper()
+	return withPoliciesOf(t, text, policies)
+}
+
+// withPoliciesOf is withPolicies with another catalog and policies.
+func withPoliciesOf(t *testing.T, text, policies string) *rig {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "policies.yaml")
 	if err := os.WriteFile(file, []byte(policies), 0o600); err != nil {
 		t.Fatal(err)

@@ -58,8 +58,8 @@ func TestSourcesAreNumbered(t *testing.T) {
 	if !reflect.DeepEqual(task.Sources, want) {
 		t.Errorf("sources %+v, want %+v", task.Sources, want)
 	}
-	if n := len(task.Messages); n != 4 || task.Messages[0] != (event.Message{Role: "system", Content: instructions}) ||
-		!slices.Equal(task.Messages[1:3], job.Messages[:2]) || task.Messages[3].Role != "user" {
+	if n := len(task.Messages); n != 4 || !reflect.DeepEqual(task.Messages[0], event.Message{Role: "system", Content: instructions}) ||
+		!reflect.DeepEqual(task.Messages[1:3], job.Messages[:2]) || task.Messages[3].Role != "user" {
 		t.Fatalf("messages %+v, want instructions, the conversation, and the question", task.Messages)
 	}
 	got, asked := sources(t, task.Messages[3].Content)

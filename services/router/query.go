@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/weir-dev/weir/pkg/bus"
+	"github.com/weir-dev/weir/pkg/catalog"
 	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 )
@@ -81,6 +82,9 @@ func (q *queries) answer(ctx context.Context, msg *nats.Msg, reply *event.QueryR
 	}
 	tenant := event.TenantOf(msg.Subject)
 	if err := event.CheckName("tenant", tenant); err != nil {
+		return err
+	}
+	if err := q.s.ports.Catalog.Current().Permits(tenant, catalog.Use{Collection: request.Collection}); err != nil {
 		return err
 	}
 	asked := q.s.lookup(tenant, request.Text, &request.RAG)

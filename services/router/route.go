@@ -250,10 +250,9 @@ func (s *Service) dropCache(ctx context.Context, w *way, task *event.GenerateTas
 func (s *Service) ended(in *bus.Message, task *event.GenerateTask, answer event.Answer) ([]bus.Out, error) {
 	now := s.p.Now().UTC()
 	task.Receipt.TotalMS = event.Milliseconds(now.Sub(task.SubmittedAt))
-	result, err := stage.ResultOut(event.Result{
-		V: event.Version, ID: task.ID, Tenant: task.Tenant, Kind: event.KindGenerate, Status: event.StatusOK,
-		Answer: &answer, Receipt: task.Receipt, FinishedAt: now,
-	})
+	end := task.ResultOf(event.KindGenerate, now)
+	end.Answer, end.Receipt = &answer, task.Receipt
+	result, err := stage.ResultOut(end)
 	if err != nil {
 		return nil, err
 	}

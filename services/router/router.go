@@ -42,6 +42,7 @@ type Service struct {
 	guard     *guard.Guard
 	probes    probes
 	expect    expect
+	admission *admission
 	cache     *cache.Cache
 	similar   *cache.Semantic
 	learned   *learner
@@ -90,6 +91,7 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 		ports: ports, metrics: newMetrics(p.Registerer), ready: make(chan struct{})}
 	s.gates = gate.NewCompiler()
 	s.queries, s.learned, s.expect.s = newQueries(s, cfg.InteractiveSlots), newLearner(s), s
+	s.admission = newAdmission(s)
 	if s.cache, err = cache.New(cache.Config{Bus: b, Now: p.Now}); err != nil {
 		return nil, err
 	}
@@ -105,6 +107,10 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	plans := s.stage(func(lane event.Lane, fleet int) bus.Consumer {
 		return bus.JobConsumer("router", event.KindGenerate, lane, fleet)
 	})
+	plans.PoisonAfter = max(poisonAfter, cfg.MaxDeliveries)
+	for i := range plans.Sources {
+		plans.Sources[i].Window = cfg.Window
+	}
 	if s.plans, err = stage.New(plans, b, stage.HandlerFunc(s.plan), p); err != nil {
 		return nil, err
 	}
@@ -118,6 +124,10 @@ func New(p platform.Platform, cfg Config, ports Ports) (*Service, error) {
 	s.flights, err = stage.New(flights, b, stage.HandlerFunc(s.fly), p)
 	return s, err
 }
+
+// poisonAfter is how many workers may stop or crash with a job in their hands: jobs
+// wait there for their turn, over many restarts if need be.
+const poisonAfter = 1000
 
 // noCalls: the router asks the guard how models are, and calls none.
 func noCalls(catalog.Provider, catalog.Model) (llm.Endpoint, error) {
@@ -135,5 +145,5 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Run takes jobs until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	return s.guard.Around(ctx, s.ready, s.plans, s.routes, s.flights, s.queries, s.learned)
+	return s.guard.Around(ctx, s.ready, s.admission, s.plans, s.routes, s.flights, s.queries, s.learned)
 }

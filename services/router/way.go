@@ -59,6 +59,16 @@ func (s *Service) way(model, task string) (*way, error) {
 	return w, nil
 }
 
+// permits reports whether the job's tenant may use what it names, or the default
+// model when it names none: jobs come from NATS, too, where nobody has looked.
+func (w *way) permits(job *event.GenerateJob) error {
+	use := catalog.Use{Lane: job.Lane, Model: w.named, Task: w.task}
+	if job.RAG != nil {
+		use.Collection = job.RAG.Collection
+	}
+	return w.catalog.Permits(job.Tenant, use)
+}
+
 // byModel is the model, with those that stand in for it.
 func (w *way) byModel(name string) error {
 	if m, ok := w.catalog.Model(name); !ok || m.Mode != catalog.ModeChat {
@@ -284,7 +294,7 @@ func (s *Service) blocked(w *way, model string, task *event.GenerateTask) (reaso
 	if !ok {
 		return "not in the catalog", until
 	}
-	if lacks := m.Lacks(w.policy.Requires); len(lacks) > 0 {
+	if lacks := m.Lacks(w.requires(task)); len(lacks) > 0 {
 		return "lacks " + strings.Join(lacks, ", "), until
 	}
 	// The guard counts exactly; this passes over what is far too small.
@@ -322,6 +332,9 @@ func promptTokens(task *event.GenerateTask) int {
 	n := 0
 	for _, m := range task.Messages {
 		n += len(m.Content) / 4
+		for _, c := range m.ToolCalls {
+			n += (len(c.Function.Name) + len(c.Function.Arguments)) / 4
+		}
 	}
-	return n
+	return n + len(task.Tools)/4
 }

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/weir-dev/weir/cmd/weir/up"
 	"github.com/weir-dev/weir/embedded/llmsim"
 	"github.com/weir-dev/weir/pkg/bus"
@@ -55,7 +53,7 @@ func start(t *testing.T, difficulty *llmsim.Difficulty) *rig {
 		t.Fatal(err)
 	}
 	cfg := up.DefaultConfig(t.TempDir())
-	cfg.NatsAddr, cfg.Process.HTTPAddr, cfg.Process.Policies = "", "", file
+	cfg.NatsAddr, cfg.Process.HTTPAddr, cfg.Gateway.Addr, cfg.Process.Policies = "", "", "", file
 	cfg.Sim.Answers = llmsim.Answers{Seed: 3, Gold: r.questions(3000), Difficulty: difficulty}
 	ctx, stop := context.WithCancel(context.Background())
 	ready, done := make(chan up.System, 1), make(chan error, 1)
@@ -177,21 +175,15 @@ func TestColdStartToThresholds(t *testing.T) {
 // calibrates checks that the recorded outcomes are what weir calibrate reads.
 func (r *rig) calibrates() {
 	r.t.Helper()
-	consumer, err := r.bus.JetStream().OrderedConsumer(r.ctx, bus.StreamOutcomes, jetstream.OrderedConsumerConfig{})
+	var lines bytes.Buffer
+	err := r.bus.Read(r.ctx, bus.StreamOutcomes, event.OutcomeSubject("*", "*"), 1, func(m *bus.Message) error {
+		var o event.Observation
+		err := json.Unmarshal(m.Data, &o)
+		lines.Write(append(o.Outcome, '\n'))
+		return err
+	})
 	if err != nil {
 		r.t.Fatal(err)
-	}
-	var lines bytes.Buffer
-	for left := consumer.CachedInfo().NumPending; left > 0; left-- {
-		msg, err := consumer.Next()
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		var o event.Observation
-		if err := json.Unmarshal(msg.Data(), &o); err != nil {
-			r.t.Fatal(err)
-		}
-		lines.Write(append(o.Outcome, '\n'))
 	}
 	outcomes, err := cascade.ReadOutcomes(&lines)
 	if err != nil {

@@ -34,7 +34,7 @@ type rig struct {
 func start(t *testing.T, change ...func(*up.Config)) *rig {
 	t.Helper()
 	cfg := up.DefaultConfig(t.TempDir())
-	cfg.NatsAddr, cfg.Process.HTTPAddr, cfg.QdrantAddr = "", "", proc.FreeAddr(t)
+	cfg.NatsAddr, cfg.Process.HTTPAddr, cfg.Gateway.Addr, cfg.QdrantAddr = "", "", "", proc.FreeAddr(t)
 	cfg.Ingestor.PDFCache = filepath.Join(os.TempDir(), "weir-test-pdfium")
 	for _, f := range change {
 		f(&cfg)

@@ -31,6 +31,8 @@ func TestJobs(t *testing.T) {
 		{"the batch lane works", batchLane},
 		{"one id is one job", sameID},
 		{"a big document travels by claim check", bigDocument},
+		{"a model calls tools", toolCalls},
+		{"texts are embedded", embedTexts},
 		{"health is served", health},
 		{"bad input is refused with a reason", badInput},
 	}

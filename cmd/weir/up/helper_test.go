@@ -26,7 +26,7 @@ type weir struct {
 // config is that of a Weir with everything embedded, on free ports.
 func config(dir string) up.Config {
 	cfg := up.DefaultConfig(dir)
-	cfg.NatsAddr, cfg.Process.HTTPAddr = "127.0.0.1:0", ""
+	cfg.NatsAddr, cfg.Process.HTTPAddr, cfg.Gateway.Addr = "127.0.0.1:0", "", "127.0.0.1:0"
 	return cfg
 }
 

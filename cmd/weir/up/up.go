@@ -5,6 +5,7 @@
 //	natsd  qdrantd  llmsim  health        layer 1: what the services talk to
 //	   └───────┴───────┴───────┐
 //	ingestor embedder router generator    layer 2: the services
+//	gateway notifier
 package up
 
 import (
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -26,9 +28,12 @@ import (
 	"github.com/weir-dev/weir/pkg/llm/openai"
 	"github.com/weir-dev/weir/pkg/platform"
 	"github.com/weir-dev/weir/pkg/telemetry"
+	"github.com/weir-dev/weir/pkg/tenant"
 	"github.com/weir-dev/weir/services/embedder"
+	"github.com/weir-dev/weir/services/gateway"
 	"github.com/weir-dev/weir/services/generator"
 	"github.com/weir-dev/weir/services/ingestor"
+	"github.com/weir-dev/weir/services/notifier"
 	"github.com/weir-dev/weir/services/router"
 )
 
@@ -52,10 +57,12 @@ type Config struct {
 	Embedder  embedder.Config
 	Router    router.Config
 	Generator generator.Config
+	Gateway   gateway.Config
+	Notifier  notifier.Config
 }
 
-// DefaultConfig embeds everything, with NATS at its usual port of this machine
-// and health at 8080. The simulator is free; the default catalog prices it like a
+// DefaultConfig embeds everything, with NATS at its usual port of this machine,
+// the HTTP API at 8088 and health at 8080; no API with an address of "". The simulator is free; the default catalog prices it like a
 // small model, so that receipts show something.
 func DefaultConfig(dataDir string) Config {
 	cfg := Config{
@@ -63,6 +70,7 @@ func DefaultConfig(dataDir string) Config {
 		NatsAddr: "127.0.0.1:4222", QdrantAddr: "127.0.0.1:0", Sim: llmsim.DefaultConfig(),
 		Ingestor: ingestor.DefaultConfig(), Embedder: embedder.DefaultConfig(),
 		Router: router.DefaultConfig(), Generator: generator.DefaultConfig(),
+		Gateway: gateway.DefaultConfig(), Notifier: notifier.DefaultConfig(),
 	}
 	cfg.Process.NatsURL, cfg.Process.HTTPAddr, cfg.Sim.Addr = "", "127.0.0.1:8080", "127.0.0.1:0"
 	cfg.Process.SimURL, cfg.Embedder.QdrantAddr, cfg.Router.QdrantAddr = "", "", ""
@@ -78,6 +86,8 @@ func (c *Config) Sections() []Section {
 		{platform.ServicePrefix("embedder"), &c.Embedder},
 		{platform.ServicePrefix("router"), &c.Router},
 		{platform.ServicePrefix("generator"), &c.Generator},
+		{platform.ServicePrefix("gateway"), &c.Gateway},
+		{platform.ServicePrefix("notifier"), &c.Notifier},
 	}
 }
 
@@ -98,7 +108,7 @@ func (c *Config) Load() error {
 
 // System is a running Weir.
 type System struct {
-	// Conn is the services' connection.
+	// Conn is the process's own connection.
 	Conn *nats.Conn
 	// NatsURL is where other clients connect; "" without a listener.
 	NatsURL string
@@ -106,10 +116,18 @@ type System struct {
 	QdrantAddr string
 	// HTTPAddr serves health and metrics; "" when that is off.
 	HTTPAddr string
+	// APIAddr serves the HTTP API.
+	APIAddr string
+	// OperatorFile holds the address of NATS with the operator's password; "" where
+	// nobody is asked for one.
+	OperatorFile string
 }
 
 // Run runs Weir until ctx ends. It calls ready when all services work.
 func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(System)) error {
+	if err := cfg.checkOpen(); err != nil {
+		return err
+	}
 	r := &runner{cfg: cfg, log: log, registry: telemetry.NewRegistry(), ready: ready}
 	defer r.close()
 	return lifecycle.Run(ctx, r.serving, r.externals, r.services)
@@ -125,7 +143,12 @@ type runner struct {
 	qdrant *qdrantd.Server
 	sim    *llmsim.Server
 	health *telemetry.Server
-	conn   *nats.Conn
+	conns  []*nats.Conn // the first one is the process's own
+
+	gateway *gateway.Service
+
+	password string // of the service user of the embedded NATS; "" asks for none
+	told     string // the operator's file
 }
 
 // externals builds layer 1.
@@ -136,7 +159,11 @@ func (r *runner) externals(context.Context) (members []lifecycle.Member, err err
 		members = append(members, lifecycle.Member{Name: "health", Service: r.health})
 	}
 	if cfg.Process.NatsURL == "" {
-		if r.nats, err = natsd.New(natsd.Config{Dir: filepath.Join(cfg.DataDir, "nats"), Addr: cfg.NatsAddr}); err != nil {
+		server, err := r.guarded(natsd.Config{Dir: filepath.Join(cfg.DataDir, "nats"), Addr: cfg.NatsAddr})
+		if err != nil {
+			return nil, err
+		}
+		if r.nats, err = natsd.New(server); err != nil {
 			return nil, err
 		}
 		members = append(members, lifecycle.Member{Name: "natsd", Service: r.nats})
@@ -158,25 +185,44 @@ func (r *runner) externals(context.Context) (members []lifecycle.Member, err err
 
 // services builds layer 2, on the addresses of layer 1.
 func (r *runner) services(ctx context.Context) ([]lifecycle.Member, error) {
-	if err := r.connect(); err != nil {
+	conn, err := r.connect("weir")
+	if err != nil {
 		return nil, err
 	}
 	r.fillAddresses()
-	p := platform.Platform{Logger: r.log, Registerer: r.registry, NATS: r.conn, Now: time.Now}
+	p := platform.Platform{Logger: r.log, Registerer: r.registry, NATS: conn, Now: time.Now}
 	if err := platform.EnsureStreams(ctx, p, r.cfg.Process.Stream); err != nil {
 		return nil, err
 	}
-	var err error
 	if p.Catalog, err = platform.OpenCatalog(p, r.cfg.Process); err != nil {
 		return nil, err
 	}
-	members, err := Services(p, r.cfg)
-	return append(members, lifecycle.Member{Name: "catalog", Service: p.Catalog}), err
+	members, err := r.pipeline(p)
+	if err != nil {
+		return nil, err
+	}
+	members = append(members, lifecycle.Member{Name: "catalog", Service: p.Catalog},
+		lifecycle.Member{Name: "streams", Service: platform.NewKeeper(p, r.cfg.Process.Stream)})
+	if r.password != "" {
+		members = append(members, lifecycle.Member{Name: "accounts", Service: &accounts{
+			server: r.nats, tenants: p.Catalog, password: r.password, log: r.log, ready: make(chan struct{})}})
+		if err := r.tellOperator(); err != nil {
+			return nil, err
+		}
+	}
+	if r.cfg.Gateway.Addr == "" {
+		return members, nil
+	}
+	gw, ro := &r.cfg.Gateway, &r.cfg.Router
+	gw.Model, gw.EmbeddingModel, gw.TopK, gw.ContextTokens = ro.Model, ro.EmbeddingModel, ro.TopK, ro.ContextTokens
+	r.gateway, err = gateway.New(p, r.cfg.Gateway, gateway.Ports{Catalog: p.Catalog, Auth: tenant.Of(tenant.Config{Source: p.Catalog, Now: p.Now})})
+	return append(members, lifecycle.Member{Name: "gateway", Service: r.gateway}), err
 }
 
-// Services builds the four services of a configuration with all addresses, on the
-// platform's catalog.
-func Services(p platform.Platform, cfg Config) ([]lifecycle.Member, error) {
+// pipeline builds the services behind the gateway, each on a connection of its own,
+// as processes of their own would be.
+func (r *runner) pipeline(p platform.Platform) ([]lifecycle.Member, error) {
+	cfg, dial := r.cfg, openai.NewDialer(config.Env).Dial
 	vectors, err := embedder.DialStore(cfg.Embedder)
 	if err != nil {
 		return nil, err
@@ -185,24 +231,50 @@ func Services(p platform.Platform, cfg Config) ([]lifecycle.Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	dial := openai.NewDialer(config.Env).Dial
-	i, err1 := ingestor.New(p, cfg.Ingestor, ingestor.Dial(cfg.Ingestor, p.Catalog))
-	e, err2 := embedder.New(p, cfg.Embedder, embedder.Ports{Catalog: p.Catalog, Dial: dial, Store: vectors})
-	ro, err3 := router.New(p, cfg.Router, router.Ports{Catalog: p.Catalog, Store: store})
-	g, err4 := generator.New(p, cfg.Generator, generator.Ports{Catalog: p.Catalog, Dial: dial})
-	return []lifecycle.Member{
-		{Name: "ingestor", Service: i}, {Name: "embedder", Service: e},
-		{Name: "router", Service: ro}, {Name: "generator", Service: g},
-	}, errors.Join(err1, err2, err3, err4)
+	var members []lifecycle.Member
+	for _, service := range []struct {
+		name  string
+		build func(platform.Platform) (lifecycle.Service, error)
+	}{
+		{"ingestor", func(p platform.Platform) (lifecycle.Service, error) {
+			return ingestor.New(p, cfg.Ingestor, ingestor.Dial(cfg.Ingestor, p.Catalog))
+		}},
+		{"embedder", func(p platform.Platform) (lifecycle.Service, error) {
+			return embedder.New(p, cfg.Embedder, embedder.Ports{Catalog: p.Catalog, Dial: dial, Store: vectors})
+		}},
+		{"router", func(p platform.Platform) (lifecycle.Service, error) {
+			return router.New(p, cfg.Router, router.Ports{Catalog: p.Catalog, Store: store})
+		}},
+		{"generator", func(p platform.Platform) (lifecycle.Service, error) {
+			return generator.New(p, cfg.Generator, generator.Ports{Catalog: p.Catalog, Dial: dial})
+		}},
+		{"notifier", func(p platform.Platform) (lifecycle.Service, error) {
+			return notifier.New(p, cfg.Notifier, notifier.Ports{Catalog: p.Catalog})
+		}},
+	} {
+		if p.NATS, err = r.connect(service.name); err != nil {
+			return nil, err
+		}
+		built, err := service.build(p)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, lifecycle.Member{Name: service.name, Service: built})
+	}
+	return members, nil
 }
 
-func (r *runner) connect() (err error) {
+// connect opens a connection that is closed with the rest.
+func (r *runner) connect(name string) (nc *nats.Conn, err error) {
 	if r.nats != nil {
-		r.conn, err = r.nats.Conn(platform.ConnOptions("weir")...)
+		nc, err = r.nats.Conn(platform.ConnOptions(name)...)
 	} else {
-		r.conn, err = platform.Connect(r.cfg.Process, "weir")
+		nc, err = platform.Connect(r.cfg.Process, name)
 	}
-	return err
+	if err == nil {
+		r.conns = append(r.conns, nc)
+	}
+	return nc, err
 }
 
 // fillAddresses points the services to the embedded servers that run.
@@ -225,9 +297,12 @@ func (r *runner) serving(on bool) {
 	if !on {
 		return
 	}
-	sys := System{Conn: r.conn, NatsURL: r.cfg.Process.NatsURL, QdrantAddr: r.cfg.Router.QdrantAddr}
+	sys := System{Conn: r.conns[0], NatsURL: r.cfg.Process.NatsURL, QdrantAddr: r.cfg.Router.QdrantAddr, OperatorFile: r.told}
 	if r.nats != nil {
 		sys.NatsURL = r.nats.URL()
+	}
+	if r.gateway != nil {
+		sys.APIAddr = r.gateway.Addr()
 	}
 	if r.health != nil {
 		sys.HTTPAddr = r.health.Addr()
@@ -236,8 +311,11 @@ func (r *runner) serving(on bool) {
 }
 
 func (r *runner) close() {
-	if r.conn != nil {
-		r.conn.Close()
+	for _, conn := range r.conns {
+		conn.Close()
+	}
+	if r.told != "" {
+		os.Remove(r.told) //nolint:errcheck // the password stays valid in any case
 	}
 }
 

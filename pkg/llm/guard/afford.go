@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/catalog"
+	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/lifecycle"
 	"github.com/weir-dev/weir/pkg/llm"
@@ -69,7 +70,7 @@ func (g *Guard) afford(ctx context.Context, c *Call, estimate int64) (*ledger.Ho
 			c.Admitted()
 		}
 		if c.OnWait != nil {
-			c.OnWait(Wait{Reason: verdict.Reason, Until: verdict.Until})
+			c.OnWait(Wait{Cause: event.WaitBudget, Name: c.Tenant, Reason: verdict.Reason, Until: verdict.Until})
 		}
 		// The budget may be raised meanwhile.
 		if err := lifecycle.Sleep(ctx, min(max(verdict.Until.Sub(now), 10*time.Millisecond), budgetEvery)); err != nil {

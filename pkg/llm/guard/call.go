@@ -77,7 +77,7 @@ func (r *run) attempts(ctx context.Context) (outcome, error) {
 		}
 		r.waited += wait
 		if wait > 0 && r.c.OnWait != nil {
-			r.c.OnWait(Wait{Group: r.m.group.Name, Reason: "another try after: " + cause.Message, Until: r.g.cfg.Now().Add(wait)})
+			r.c.OnWait(Wait{Cause: event.WaitRetry, Name: r.m.ID, Group: r.m.group.Name, Reason: "another try after: " + cause.Message, Until: r.g.cfg.Now().Add(wait)})
 		}
 		if lifecycle.Sleep(ctx, wait) != nil {
 			return outcome{}, err
@@ -178,7 +178,7 @@ func (r *run) healthy(ctx context.Context) error {
 		}
 		probed = status.State == Probing
 		if r.c.OnWait != nil {
-			r.c.OnWait(Wait{Group: r.m.group.Name, Reason: fmt.Sprintf("%s: %s", status.State, status.Reason), Until: status.Until})
+			r.c.OnWait(Wait{Cause: event.WaitBreaker, Name: status.Target.String(), Group: r.m.group.Name, Reason: fmt.Sprintf("%s: %s", status.State, status.Reason), Until: status.Until})
 		}
 		timer := time.NewTimer(left)
 		select {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-dev/weir/pkg/catalog"
+	"github.com/weir-dev/weir/pkg/event"
 	"github.com/weir-dev/weir/pkg/ledger"
 	"github.com/weir-dev/weir/pkg/llm"
 	"github.com/weir-dev/weir/pkg/tokens"
@@ -29,8 +30,11 @@ func (g *Guard) Chat(ctx context.Context, c Call, req llm.ChatRequest) (llm.Chat
 	if req.MaxTokens == 0 {
 		req.MaxTokens = m.MaxTokens
 	}
+	if req.HasTools() && !m.Supports.Tools {
+		return llm.ChatResponse{}, Report{}, NoTools(m.ID)
+	}
 	shape(&req, m.Supports)
-	sized := withSchema(req)
+	sized := withAll(req)
 	est, err := g.estimateChat(m, c.Tenant, &sized)
 	if err != nil {
 		return llm.ChatResponse{}, Report{}, err
@@ -54,13 +58,13 @@ func (g *Guard) Chat(ctx context.Context, c Call, req llm.ChatRequest) (llm.Chat
 		}
 		g.watchModel(m, resp.Model)
 		return outcome{usage: resp.Usage, tier: resp.ServiceTier, answer: &ledger.Answer{
-			Text: resp.Text, FinishReason: resp.FinishReason, Model: resp.Model, ServiceTier: resp.ServiceTier, Logprobs: resp.Logprobs}}, nil
+			Text: resp.Text, ToolCalls: resp.ToolCalls, FinishReason: resp.FinishReason, Model: resp.Model, ServiceTier: resp.ServiceTier, Logprobs: resp.Logprobs}}, nil
 	}
 	out, err := r.attempts(ctx)
 	if err != nil {
 		return llm.ChatResponse{}, r.report, err
 	}
-	return llm.ChatResponse{Text: out.answer.Text, FinishReason: out.answer.FinishReason, Model: out.answer.Model,
+	return llm.ChatResponse{Text: out.answer.Text, ToolCalls: out.answer.ToolCalls, FinishReason: out.answer.FinishReason, Model: out.answer.Model,
 		ServiceTier: out.tier, Usage: out.usage, Logprobs: out.answer.Logprobs}, r.report, nil
 }
 
@@ -78,15 +82,34 @@ func shape(req *llm.ChatRequest, can catalog.Supports) {
 		return
 	}
 	format := *req.Format
+	can.Tools = can.Tools && !req.HasTools() // the answer would be one tool among others
 	format.Mode = format.BestMode(can)
 	req.Format, req.Messages = &format, llm.Instruct(req.Messages, &format)
 }
 
-// withSchema is the request with a schema that travels beside the prompt as one
-// more message: providers count it as input.
-func withSchema(req llm.ChatRequest) llm.ChatRequest {
+// NoTools is the error of a job with tools for a model that takes none.
+func NoTools(model string) *event.Error {
+	return event.Invalid("tools", "leave them out, name a model that takes them, or correct supports.tools in the catalog", "model %s does not take tools", model)
+}
+
+// withAll is the request with what travels beside the texts of its messages as more
+// messages, because providers count it as input: the schema, the tools, and the
+// calls of earlier turns.
+func withAll(req llm.ChatRequest) llm.ChatRequest {
+	var beside []string
 	if f := req.Format; f != nil && f.Mode != llm.FormatNone {
-		req.Messages = slices.Concat(req.Messages, contents(string(f.Schema)))
+		beside = append(beside, string(f.Schema))
+	}
+	if req.HasTools() {
+		beside = append(beside, string(req.Tools))
+	}
+	for _, m := range req.Messages {
+		for _, call := range m.ToolCalls {
+			beside = append(beside, call.Function.Name+call.Function.Arguments)
+		}
+	}
+	if len(beside) > 0 {
+		req.Messages = slices.Concat(req.Messages, contents(beside...))
 	}
 	return req
 }
@@ -148,7 +171,7 @@ func (g *Guard) begin(ctx context.Context, name string, mode catalog.Mode) (*mod
 func (r *run) countedUsage(out outcome) llm.Usage {
 	u := llm.Usage{PromptTokens: r.est.counted}
 	if out.answer != nil {
-		if size, err := r.g.measure(r.m, tokens.Overhead{}, contents(out.answer.Text)); err == nil {
+		if size, err := r.g.measure(r.m, tokens.Overhead{}, withAll(llm.ChatRequest{Messages: []llm.Message{{Content: out.answer.Text, ToolCalls: out.answer.ToolCalls}}}).Messages); err == nil {
 			u.CompletionTokens = size.Tokens
 		}
 	}

@@ -3,7 +3,6 @@ package guard
 import (
 	"encoding/json"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -61,7 +60,7 @@ func TestChatShape(t *testing.T) {
 		if len(got.Messages) != 2 || !strings.Contains(system, "JSON") || holdsSchema != (tc.mode == llm.FormatNone) {
 			t.Errorf("%s: messages %+v", tc.model, got.Messages)
 		}
-		if req.Format.Mode != "" || !slices.Equal(req.Messages, before.Messages) {
+		if req.Format.Mode != "" || !reflect.DeepEqual(req.Messages, before.Messages) {
 			t.Errorf("%s: the caller's request was changed to %+v", tc.model, req)
 		}
 	}
@@ -82,7 +81,7 @@ func TestChatCountsTheSchema(t *testing.T) {
 		full.Format.Schema = json.RawMessage(`{"type":"object","title":"` + strings.Repeat("many words ", 500) + `"}`)
 		shape(&plain, m.Supports)
 		shape(&full, m.Supports)
-		sized := withSchema(full)
+		sized := withAll(full)
 		few, err := g.estimateChat(m, "acme", &plain)
 		if err != nil {
 			t.Fatal(err)

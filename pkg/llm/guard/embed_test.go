@@ -28,6 +28,7 @@ models:
   - {id: strict, provider: sim, upstream: sim-strict, mode: chat, price: [{input: 20, output: 80}], supports: {json_schema: strict, logprobs: true, seed: true}}
   - {id: shaped, provider: sim, upstream: sim-shaped, mode: chat, price: [{input: 20, output: 80}], supports: {json_schema: "yes", tools: true}}
   - {id: tools, provider: sim, upstream: sim-tools, mode: chat, price: [{input: 20, output: 80}], supports: {tools: true, temperature: false}}
+  - {id: slow, provider: sim, upstream: sim-slow, mode: chat, price: [{input: 0}], limits: {rpm: 1}}
   - {id: bare, provider: sim, upstream: sim-bare, mode: chat, price: [{input: 20, output: 80}]}
 `
 

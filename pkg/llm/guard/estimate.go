@@ -31,6 +31,35 @@ func (g *Guard) estimateChat(m *model, tenant string, req *llm.ChatRequest) (est
 	return g.estimate(m, size, req.Messages, answer{most: req.MaxTokens, usual: g.calibration.Output(tenant, m.ID, req.MaxTokens)})
 }
 
+// Count is the prompt tokens of a request by our own count in the encoding of a model
+// of the catalog, schema and tools included; 0 for an unknown one.
+func (g *Guard) Count(name string, req llm.ChatRequest) int {
+	m, ok := g.cfg.Catalog.Current().Model(name)
+	if !ok {
+		return 0
+	}
+	over := tokens.Overhead{PerMessage: m.Tokens.PerMessage, PerName: m.Tokens.PerName, Reply: m.Tokens.Reply}
+	size, err := g.measure(&model{Model: m}, over, withAll(req).Messages)
+	if err != nil {
+		return 0
+	}
+	return size.Tokens
+}
+
+// CountText is the tokens of a text by our own count in the encoding of a model of the
+// catalog; 0 for an unknown one.
+func (g *Guard) CountText(name, text string) int {
+	m, ok := g.cfg.Catalog.Current().Model(name)
+	if !ok {
+		return 0
+	}
+	size, err := g.measure(&model{Model: m}, tokens.Overhead{}, contents(text))
+	if err != nil {
+		return 0
+	}
+	return size.Tokens
+}
+
 // estimateEmbed estimates a batch of texts.
 func (g *Guard) estimateEmbed(m *model, inputs []string) (estimate, error) {
 	messages := contents(inputs...)

@@ -28,7 +28,8 @@ var (
 // Fake is a language model without latency. Its zero value echoes the last
 // message, embeds texts into vectors of 16 dimensions that depend on the text
 // alone, and scores documents by the part of the query's words that they hold. Asked
-// for a format it answers {"answer": the echo}, whatever the schema.
+// for a format it answers {"answer": the echo}, whatever the schema; told to call a
+// tool it does.
 // It is safe for concurrent use; set its fields before the first.
 type Fake struct {
 	// ChatFunc, EmbedFunc and RerankFunc replace the default behaviour, Meta
@@ -81,6 +82,9 @@ func (f *Fake) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse,
 	if err != nil {
 		return llm.ChatResponse{}, err
 	}
+	if calls := fakeCalls(req); calls != nil {
+		return llm.ChatResponse{ToolCalls: calls, FinishReason: "tool_calls", Model: req.Model, Usage: llm.Usage{PromptTokens: promptWords(req), CompletionTokens: 1}}, nil
+	}
 	pieces := strings.SplitAfter(text, " ")
 	finish := "stop"
 	if req.MaxTokens > 0 && len(pieces) > req.MaxTokens {
@@ -94,18 +98,23 @@ func (f *Fake) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse,
 			return llm.ChatResponse{}, err
 		}
 	}
-	prompt := 0
-	for _, m := range req.Messages {
-		prompt += 1 + len(strings.Fields(m.Content))
-	}
 	out := llm.ChatResponse{
 		Text: strings.Join(pieces, ""), FinishReason: finish, Model: req.Model,
-		Usage: llm.Usage{PromptTokens: prompt, CompletionTokens: len(pieces)},
+		Usage: llm.Usage{PromptTokens: promptWords(req), CompletionTokens: len(pieces)},
 	}
 	if req.Logprobs {
 		out.Logprobs = llm.SumUp(fakeLogprobs(len(pieces)))
 	}
 	return out, nil
+}
+
+// promptWords is the fake's count of a prompt.
+func promptWords(req llm.ChatRequest) int {
+	n := 0
+	for _, m := range req.Messages {
+		n += 1 + len(strings.Fields(m.Content))
+	}
+	return n
 }
 
 // fakeAnswer echoes the last message, in a format as {"answer": ...}.
@@ -116,6 +125,9 @@ func fakeAnswer(req llm.ChatRequest) (string, error) {
 	}
 	if err := req.Format.Check(); err != nil {
 		return "", err
+	}
+	if req.Format.Mode == llm.FormatTool && req.HasTools() {
+		return "", event.Invalid("format.mode", "use another mode for a request that has tools", "is %q", req.Format.Mode)
 	}
 	out, err := json.Marshal(map[string]string{"answer": text})
 	return string(out), err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -63,6 +64,9 @@ func Run(t *testing.T, factory Factory) {
 			"FormatCut":         chatFormatCut,
 			"Logprobs":          chatLogprobs,
 			"Seed":              chatSeed,
+			"Tools":             chatTools,
+			"ToolsNotCalled":    chatToolsNotCalled,
+			"ToolsRefused":      chatToolsRefused,
 		})
 	}
 	if s.Embedder != nil {
@@ -141,7 +145,7 @@ func chatDeltaError(t *testing.T, s Subject) {
 	req := s.request(longPrompt)
 	req.OnDelta = func(string) error { calls++; return stop }
 	got, err := s.Chat.Chat(t.Context(), req)
-	if !errors.Is(err, stop) || got != (llm.ChatResponse{}) {
+	if !errors.Is(err, stop) || !reflect.DeepEqual(got, llm.ChatResponse{}) {
 		t.Errorf("got %+v, %v; want the callback's error and no response", got, err)
 	}
 	if calls != 1 {

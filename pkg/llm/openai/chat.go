@@ -22,7 +22,7 @@ const maxTextBytes = 16 << 20
 // Chat implements llm.Chat. It always asks for a stream, so that a silent
 // provider is noticed early. Usage is zero when the provider reports none.
 //
-// A completion without any text is an error, as is a refusal; one cut off by
+// A completion without any text or tool call is an error, as is a refusal; one cut off by
 // the token limit is a response with FinishReason "length".
 func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatResponse, error) {
 	cl := &call{doing: "chat completion", stream: true, logprobs: req.Logprobs, patch: c.chatPatch(req), idempotencyKey: req.IdempotencyKey}
@@ -35,13 +35,16 @@ func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatRespons
 		if err := req.Format.Check(); err != nil {
 			return llm.ChatResponse{}, err
 		}
+		if req.Format.Mode == llm.FormatTool && req.HasTools() {
+			return llm.ChatResponse{}, event.Invalid("format.mode", "use another mode for a request that has tools", "is %q", req.Format.Mode)
+		}
 	}
 	stream, err := c.api.CreateChatCompletionStream(callCtx, goopenai.ChatCompletionRequest{Model: alias})
 	if err != nil {
 		return llm.ChatResponse{}, c.wrap(ctx, cl, err)
 	}
 	defer stream.Close() //nolint:errcheck // read only
-	a := answer{onDelta: req.OnDelta, tool: req.Format != nil && req.Format.Mode == llm.FormatTool}
+	a := answer{onDelta: req.OnDelta, tool: req.Format != nil && req.Format.Mode == llm.FormatTool, calls: callsFor(req, c.doer.now)}
 	if err := a.read(stream); err != nil {
 		var aborted *abortError
 		if errors.As(err, &aborted) {
@@ -55,7 +58,11 @@ func (c *Client) Chat(ctx context.Context, req llm.ChatRequest) (llm.ChatRespons
 // chatPatch is the request's body over what go-openai would send.
 func (c *Client) chatPatch(req llm.ChatRequest) map[string]any {
 	patch := maps.Clone(c.cfg.ExtraBody)
+	if patch == nil {
+		patch = map[string]any{}
+	}
 	delete(patch, "stream")
+	toolPatch(patch, &req.Tooling)
 	if isOn(c.cfg.Dialect.StreamUsage) {
 		options := map[string]any{}
 		if extra, ok := patch[streamOptions].(map[string]any); ok {
@@ -65,7 +72,7 @@ func (c *Client) chatPatch(req llm.ChatRequest) map[string]any {
 		patch[streamOptions] = options
 	}
 	patch["model"] = req.Model
-	patch["messages"] = req.Messages
+	patch["messages"] = wireMessages(req.Messages)
 	if req.MaxTokens > 0 {
 		delete(patch, MaxTokens)
 		delete(patch, MaxCompletionTokens)
@@ -104,6 +111,8 @@ type answer struct {
 	tool   bool
 	called bool
 	beside strings.Builder
+	// calls gathers the calls of the request's tools; nil when it has none.
+	calls *toolCalls
 }
 
 // read consumes the stream to its end mark.
@@ -148,6 +157,9 @@ func (a *answer) add(chunk goopenai.ChatCompletionStreamResponse) error {
 // addDelta takes what a chunk adds to the answer.
 func (a *answer) addDelta(delta goopenai.ChatCompletionStreamChoiceDelta) error {
 	if !a.tool {
+		if err := a.calls.add(delta.ToolCalls); err != nil {
+			return err
+		}
 		return a.addText(delta.Content)
 	}
 	if a.beside.WriteString(delta.Content); a.beside.Len() > maxTextBytes {
@@ -182,6 +194,8 @@ func (a *answer) addText(piece string) error {
 // response judges the whole completion.
 func (a *answer) response(cl *call) (llm.ChatResponse, error) {
 	doing := cl.doing
+	calls, err := a.calls.whole()
+	empty := strings.TrimSpace(a.text.String()) == "" && len(calls) == 0
 	switch {
 	case a.refusal.Len() > 0:
 		return llm.ChatResponse{}, event.Errorf(event.ClassContent, "%s: the model refused: %s", doing, cutText(a.refusal.String(), maxMessage))
@@ -191,14 +205,19 @@ func (a *answer) response(cl *call) (llm.ChatResponse, error) {
 		return llm.ChatResponse{}, event.Errorf(event.ClassTruncated, "%s: the stream has no finish_reason", doing)
 	case a.finish == "error":
 		return llm.ChatResponse{}, event.Errorf(event.ClassUnavailable, "%s: the provider stopped with an error", doing)
-	case strings.TrimSpace(a.text.String()) == "" && a.finish == "length":
+	case empty && a.finish == "length":
 		return llm.ChatResponse{}, event.Invalid("max_tokens", "raise max_tokens: the model used it up before writing any text", "%s: empty completion", doing)
-	case strings.TrimSpace(a.text.String()) == "":
+	case err != nil:
+		return llm.ChatResponse{}, event.Errorf(event.ClassUnavailable, "%s: %w", doing, err)
+	case empty:
 		return llm.ChatResponse{}, event.Errorf(event.ClassUnavailable, "%s: empty completion (finish_reason %s)", doing, a.finish)
 	}
 	if a.called && a.finish == "tool_calls" {
 		a.finish = "stop" // the call is the whole answer
 	}
-	return llm.ChatResponse{Text: a.text.String(), FinishReason: a.finish, Model: a.model, ServiceTier: cl.tier,
+	if len(calls) > 0 && a.finish != "length" {
+		a.finish = "tool_calls" // some say stop
+	}
+	return llm.ChatResponse{Text: a.text.String(), ToolCalls: calls, FinishReason: a.finish, Model: a.model, ServiceTier: cl.tier,
 		Usage: cl.usage, Logprobs: llm.SumUp(cl.tokens)}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,7 +53,7 @@ func TestChatReadsAStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := llm.ChatResponse{Text: "Hello world", FinishReason: "stop", Model: "m-1", Usage: llm.Usage{PromptTokens: 9, CompletionTokens: 2, CachedTokens: 4}}
-			if got != want {
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if strings.Join(pieces, "|") != "Hello| world" {
@@ -115,7 +116,7 @@ func TestLyingStreams(t *testing.T) {
 			t.Parallel()
 			got, err := ask(t.Context(), setup(t, tc.handler))
 			wantClass(t, err, tc.class, tc.part)
-			if got != (llm.ChatResponse{}) {
+			if !reflect.DeepEqual(got, llm.ChatResponse{}) {
 				t.Errorf("an error with a response: %+v", got)
 			}
 		})

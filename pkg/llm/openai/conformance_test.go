@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/weir-dev/weir/pkg/catalog"
@@ -29,17 +30,21 @@ func (s wire) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Logprobs   bool          `json:"logprobs"`
 		Seed       *int64        `json:"seed"`
 		Response   *struct{}     `json:"response_format"`
-		Tools      []struct{}    `json:"tools"`
+		event.Tooling
 	}
 	err := json.NewDecoder(r.Body).Decode(&in)
 	switch {
 	case err != nil:
 	case r.URL.Path == "/v1/chat/completions":
 		req := llm.ChatRequest{Model: in.Model, Messages: in.Messages, MaxTokens: in.MaxTokens, Logprobs: in.Logprobs, Seed: in.Seed}
-		if in.Response != nil || in.Tools != nil {
+		formTool := strings.Contains(string(in.Tools), "Takes the answer.")
+		if in.Response != nil || formTool {
 			req.Format = &llm.Format{Name: "f", Schema: json.RawMessage("{}")}
 		}
-		err = s.chat(w, r, req, in.Tools != nil)
+		if !formTool {
+			req.Tooling = in.Tooling
+		}
+		err = s.chat(w, r, req, formTool)
 	case r.URL.Path == "/v1/embeddings":
 		err = s.embed(w, r, llm.EmbedRequest{Model: in.Model, Inputs: in.Input, Dimensions: in.Dimensions})
 	case r.URL.Path == "/v1/rerank":
@@ -67,6 +72,15 @@ func (s wire) chat(w http.ResponseWriter, r *http.Request, req llm.ChatRequest, 
 		return http.NewResponseController(w).Flush()
 	}
 	res, err := s.fake.Chat(r.Context(), req)
+	if len(res.ToolCalls) > 0 {
+		w.Header().Set("Content-Type", "text/event-stream")
+	}
+	for i, call := range res.ToolCalls { // in three pieces
+		half := len(call.Function.Arguments) / 2
+		piece := `data: {"model":%q,"choices":[{"index":0,"delta":{"tool_calls":[{"index":%d,"function":{"arguments":%q}}]}}]}` + "\n\n"
+		_, _ = fmt.Fprintf(w, strings.Replace(piece, `"function":{`, `"id":%q,"type":"function","function":{"name":%q,`, 1), res.Model, i, call.ID, call.Function.Name, "")
+		_, _ = fmt.Fprintf(w, piece+piece, res.Model, i, call.Function.Arguments[:half], res.Model, i, call.Function.Arguments[half:])
+	}
 	if err == nil {
 		if tool && res.FinishReason == "stop" {
 			res.FinishReason = "tool_calls"

@@ -45,6 +45,12 @@ type Kit struct {
 func New(t *testing.T) *Kit {
 	t.Helper()
 	b, _ := bustest.New(t)
+	return On(t, b)
+}
+
+// On returns a kit on a server that is there already.
+func On(t *testing.T, b *bus.Bus) *Kit {
+	t.Helper()
 	c, err := client.New(b.Conn())
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weir-dev/weir/cmd/weir/up"
 	"github.com/weir-dev/weir/embedded/llmsim"
@@ -73,7 +72,7 @@ func live(ctx context.Context) (figures.Figures, string, error) {
 		return nil, "", err
 	}
 	cfg := up.DefaultConfig(dir)
-	cfg.Process.HTTPAddr, cfg.NatsAddr, cfg.Process.Policies = "", "", filepath.Join(dir, "policies.yaml")
+	cfg.Process.HTTPAddr, cfg.NatsAddr, cfg.Gateway.Addr, cfg.Process.Policies = "", "", "", filepath.Join(dir, "policies.yaml")
 	cfg.Sim.Answers = llmsim.Answers{Seed: 1, Gold: r.gold, Difficulty: liveModels()}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -288,25 +287,17 @@ func (r *liveRun) use(table *cascade.Table) error {
 
 // observed calls do with each outcome of a task that was recorded.
 func (r *liveRun) observed(task string, do func(*cascade.Outcome)) error {
-	consumer, err := r.bus.JetStream().OrderedConsumer(r.ctx, bus.StreamOutcomes, jetstream.OrderedConsumerConfig{FilterSubjects: []string{event.OutcomeSubject(liveTenant, "*")}})
-	if err != nil {
-		return fmt.Errorf("reading outcomes: %w", err)
-	}
-	for left := consumer.CachedInfo().NumPending; left > 0; left-- {
-		msg, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second))
-		if err != nil {
-			return fmt.Errorf("reading outcomes: %w", err)
-		}
+	return r.bus.Read(r.ctx, bus.StreamOutcomes, event.OutcomeSubject(liveTenant, "*"), 1, func(m *bus.Message) error {
 		var seen event.Observation
 		var o cascade.Outcome
-		if err := errors.Join(json.Unmarshal(msg.Data(), &seen), json.Unmarshal(seen.Outcome, &o)); err != nil {
+		if err := errors.Join(json.Unmarshal(m.Data, &seen), json.Unmarshal(seen.Outcome, &o)); err != nil {
 			return fmt.Errorf("decoding an outcome: %w", err)
 		}
 		if seen.Task == task {
 			do(&o)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // price is what a model takes for the questions.

@@ -71,7 +71,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
 	cfg := up.DefaultConfig(dir)
-	cfg.NatsAddr, cfg.Process.HTTPAddr = "", ""
+	cfg.NatsAddr, cfg.Process.HTTPAddr, cfg.Gateway.Addr = "", "", ""
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

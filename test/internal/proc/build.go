@@ -19,6 +19,8 @@ var commands = map[string][2]string{
 	"embedder":  {"services/embedder", "./cmd/embedder"},
 	"router":    {"services/router", "./cmd/router"},
 	"generator": {"services/generator", "./cmd/generator"},
+	"gateway":   {"services/gateway", "./cmd/gateway"},
+	"notifier":  {"services/notifier", "./cmd/notifier"},
 }
 
 // binaries is where Main has built them.

@@ -27,7 +27,7 @@ const (
 // Modes lists all modes.
 func Modes() []Mode { return []Mode{AllInOne, Separate} }
 
-// Services lists the service processes of Separate.
+// Services lists the service processes of Separate that work on jobs.
 func Services() []string { return []string{"ingestor", "embedder", "router", "generator"} }
 
 // Options says what to run.
@@ -49,8 +49,10 @@ type System struct {
 	NatsURL string
 	// SimURL is the simulator of Separate.
 	SimURL string
-	// Processes are the children by name: weir, or nats, qdrant, llmsim and
-	// the Services.
+	// APIURL is where the HTTP API is.
+	APIURL string
+	// Processes are the children by name: weir, or nats, qdrant, llmsim, gateway
+	// and the Services.
 	Processes map[string]*proc.Process
 	// Health is the base URL of each process that serves health and metrics.
 	Health map[string]string
@@ -76,10 +78,10 @@ func Start(t testing.TB, o Options) *System {
 func (s *System) startAllInOne() {
 	s.t.Helper()
 	p := proc.Start(s.t, proc.Command{Name: "weir", Env: s.Env, Args: []string{
-		"up", "--json", "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--data-dir", s.Dir}})
+		"up", "--json", "--nats-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--data-dir", s.Dir}})
 	s.Processes["weir"] = p
 	told := p.JSON()
-	s.NatsURL, s.Health["weir"] = told["nats_url"], "http://"+told["http_addr"]
+	s.NatsURL, s.Health["weir"], s.APIURL = told["nats_url"], "http://"+told["http_addr"], "http://"+told["api_addr"]
 }
 
 func (s *System) startSeparate() {
@@ -92,19 +94,21 @@ func (s *System) startSeparate() {
 	for _, name := range []string{"nats", "qdrant", "llmsim"} {
 		addr[name] = s.Processes[name].JSON()["addr"]
 	}
-	s.NatsURL, s.SimURL = addr["nats"], addr["llmsim"]
-	for _, name := range Services() {
+	api := proc.FreeAddr(s.t)
+	s.NatsURL, s.SimURL, s.APIURL = addr["nats"], addr["llmsim"], "http://"+api
+	services := append(Services(), "gateway")
+	for _, name := range services {
 		http := proc.FreeAddr(s.t)
 		env := map[string]string{
 			"WEIR_NATS_URL": addr["nats"], "WEIR_HTTP_ADDR": http,
 			"WEIR_EMBEDDER_QDRANT_ADDR": addr["qdrant"], "WEIR_ROUTER_QDRANT_ADDR": addr["qdrant"],
-			"WEIR_SIM_URL": addr["llmsim"],
+			"WEIR_SIM_URL": addr["llmsim"], "WEIR_GATEWAY_ADDR": api,
 		}
 		maps.Copy(env, s.Env)
 		s.Processes[name] = proc.Start(s.t, proc.Command{Name: name, Env: env})
 		s.Health[name] = "http://" + http
 	}
-	for _, name := range Services() {
+	for _, name := range services {
 		s.Processes[name].AwaitStatus(s.Health[name]+"/readyz", 200)
 	}
 }

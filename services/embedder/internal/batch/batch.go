@@ -2,6 +2,7 @@
 // their vectors.
 //
 //	Embed ─► queue of a model and lane ─► a batch: full, or Linger over ─► guard
+//	EmbedPlain ─► the same of embed jobs ─► at once, or Linger       ─► guard
 //	Query ─► queue of the model's questions ─► at once, or QueryLinger  ─► guard
 //
 // Each queue has calls of its own, so that none waits behind another: questions not
@@ -65,6 +66,7 @@ type kind string
 const (
 	passages  kind = "documents"
 	questions kind = "queries"
+	plain     kind = "texts" // of embed jobs, without a prefix
 )
 
 // New returns a batcher.
@@ -91,11 +93,28 @@ type Text struct {
 // model's limit is refused before anything is paid for. When ctx ends, texts that
 // wait are given up; calls that went out are waited for, unless nobody else does.
 func (b *Batcher) Embed(ctx context.Context, call guard.Call, texts []Text) ([][]float32, int, error) {
-	if err := b.fits(call.Model, texts); err != nil {
+	return b.embed(ctx, passages, call, texts)
+}
+
+// EmbedPlain is Embed of texts as they are, without the model's prefix. They share
+// calls with each other only, and wait for others only while a call is under way.
+func (b *Batcher) EmbedPlain(ctx context.Context, call guard.Call, texts []Text) ([][]float32, int, error) {
+	return b.embed(ctx, plain, call, texts)
+}
+
+// Fit refuses texts, as EmbedPlain does, that are over the model's limit: of a job
+// that is embedded in portions, before the first is paid for.
+func (b *Batcher) Fit(model string, texts []Text) error {
+	return b.fits(key{model: model, kind: plain}, texts)
+}
+
+func (b *Batcher) embed(ctx context.Context, of kind, call guard.Call, texts []Text) ([][]float32, int, error) {
+	k := key{call.Model, call.Lane, of}
+	if err := b.fits(k, texts); err != nil {
 		return make([][]float32, len(texts)), 0, err
 	}
 	doc := newDocument(ctx, call, texts)
-	q := b.queue(key{call.Model, call.Lane, passages})
+	q := b.queue(k)
 	stop := context.AfterFunc(ctx, func() { q.leave(doc) })
 	defer stop()
 	for i := range texts {
@@ -143,14 +162,18 @@ func (b *Batcher) Query(ctx context.Context, model string, texts []string) (Answ
 }
 
 // fits refuses texts that are over the model's limit.
-func (b *Batcher) fits(model string, texts []Text) error {
-	m, _ := b.catalog.Current().Model(model)
-	prefix := sizeOfPrefix(m.PassagePrefix).Tokens
+func (b *Batcher) fits(k key, texts []Text) error {
+	m, before := b.of(k)
+	prefix := sizeOfPrefix(before).Tokens
 	for i, t := range texts {
 		if limit := m.Context.Input; limit > 0 && t.Tokens+prefix > limit {
-			return &event.Error{Class: event.ClassTooLarge, Field: "chunks",
+			e := &event.Error{Class: event.ClassTooLarge, Field: "chunks",
 				Message: fmt.Sprintf("%s has %d tokens, model %s takes %d", name(texts, i), t.Tokens+prefix, m.ID, limit),
 				Hint:    "make chunks smaller, or use a model that takes more"}
+			if k.kind == plain {
+				e.Field, e.Hint = name(texts, i), "shorten it, or use a model that takes more"
+			}
+			return e
 		}
 	}
 	return nil
@@ -172,8 +195,11 @@ func (b *Batcher) queue(k key) *queue {
 // known is refused by the guard.
 func (b *Batcher) of(k key) (m catalog.Model, prefix string) {
 	m, _ = b.catalog.Current().Model(k.model)
-	if k.kind == questions {
+	switch k.kind {
+	case questions:
 		return m, m.QueryPrefix
+	case passages:
+		return m, m.PassagePrefix
 	}
-	return m, m.PassagePrefix
+	return m, ""
 }

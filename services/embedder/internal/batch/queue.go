@@ -31,7 +31,7 @@ type waiting struct {
 
 func newQueue(b *Batcher, k key) *queue {
 	q := &queue{b: b, key: k, calls: b.cfg.QueryCalls, linger: b.cfg.QueryLinger}
-	if k.kind == passages {
+	if k.kind != questions {
 		q.calls, q.linger = b.cfg.Calls, b.cfg.Linger
 		q.places = make(chan struct{}, 2*b.cfg.Items) // a batch and the next
 	}
@@ -121,10 +121,10 @@ func (q *queue) dispatchLocked() {
 	}
 }
 
-// left is how long the oldest text still waits for others. A question waits only
-// while a call is under way.
+// left is how long the oldest text still waits for others. One that somebody waits
+// for, a question or a job's, waits only while a call is under way.
 func (q *queue) left() time.Duration {
-	if q.key.kind == questions && q.running == 0 {
+	if q.key.kind != passages && q.running == 0 {
 		return 0
 	}
 	return q.linger - time.Since(q.waiting[0].since)
