@@ -40,13 +40,14 @@ func (b *Bus) Read(ctx context.Context, stream, subject string, from uint64, fn 
 	}
 }
 
-// batchRequest is the body of a batch direct get.
+// batchRequest is the body of a batch direct get, from a sequence or a time on.
 type batchRequest struct {
 	stream   string
-	From     uint64 `json:"seq"`
-	Subject  string `json:"next_by_subj"`
-	Batch    int    `json:"batch"`
-	MaxBytes int    `json:"max_bytes"`
+	From     uint64     `json:"seq,omitempty"`
+	Since    *time.Time `json:"start_time,omitempty"`
+	Subject  string     `json:"next_by_subj"`
+	Batch    int        `json:"batch"`
+	MaxBytes int        `json:"max_bytes,omitempty"`
 }
 
 // readBatch reads one batch. It returns how many messages there are after it, and

@@ -153,7 +153,7 @@ func Streams(l Limits) []jetstream.StreamConfig {
 		},
 		{
 			// Schedules need a stream that does not refuse; what it holds is bounded by
-			// the intake of those who schedule.
+			// those who schedule.
 			Name: StreamDelay, Description: "messages whose time is to come",
 			Subjects: []string{"weir.delay.*.*.*", "weir.due.*.*"}, Retention: jetstream.WorkQueuePolicy,
 			MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxBytes: -1, MaxMsgSize: MaxMessage, MaxConsumers: maxDurables,
