@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/weir-dev/weir/pkg/bus"
 	"github.com/weir-dev/weir/pkg/event"
 )
@@ -85,14 +83,8 @@ func (c *Client) record(ctx context.Context, tenant, id string) (*event.Submissi
 	if err != nil {
 		return nil, err
 	}
-	entry, err := kv.Get(ctx, event.JobKey(tenant, id))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, nil //nolint:nilnil // documented
-	}
-	if err != nil {
-		return nil, event.Errorf(event.ClassUnavailable, "reading the record of a job: %w", err)
-	}
-	return decodeRecord(entry.Value())
+	record, _, err := bus.Value[*event.Submission]{KV: kv, Key: event.JobKey(tenant, id), Name: "the record of job " + id, Decode: decodeRecord}.Get(ctx)
+	return record, err
 }
 
 func decodeRecord(data []byte) (*event.Submission, error) {

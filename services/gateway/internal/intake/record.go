@@ -68,18 +68,8 @@ func (i *Intake) Known(ctx context.Context, tenant, id string) (*event.Submissio
 	if err != nil {
 		return nil, err
 	}
-	entry, err := kv.Get(ctx, event.JobKey(tenant, id))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, nil //nolint:nilnil // documented
-	}
-	if err != nil {
-		return nil, event.Errorf(event.ClassUnavailable, "reading the record of a job: %w", err)
-	}
-	var record event.Submission
-	if err := json.Unmarshal(entry.Value(), &record); err != nil {
-		return nil, fmt.Errorf("reading the record of job %s: %w", id, err)
-	}
-	return &record, nil
+	record, _, err := bus.Value[*event.Submission]{KV: kv, Key: event.JobKey(tenant, id), Name: "the record of job " + id}.Get(ctx)
+	return record, err
 }
 
 // complete notes that a job is in its stream. Should that fail, a repetition finds
